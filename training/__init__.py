@@ -1,0 +1,1 @@
+"""The training package: from a folder of clips to a measured, exported model bundle."""

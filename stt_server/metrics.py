@@ -1,0 +1,77 @@
+"""What `/metrics` tells: one `Metrics` object per server, in a registry of its own, so that tests may have many.
+
+Safe to call from the event loop and from the inference threads (prometheus_client locks each value). Times in seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LATENCY_S: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
+_BATCH: Final = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class Metrics:
+    """Every measured value of a server. Callers say what happened; names and buckets are decided here."""
+
+    CONTENT_TYPE: ClassVar[str] = "text/plain; version=0.0.4; charset=utf-8"
+
+    def __init__(self, version: str = "") -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._build = Info("earloop_build", "What runs here", registry=self.registry)
+        self._build.info({"version": version})
+        self._open = Gauge("earloop_streams_open", "Streams open now", ["protocol"], registry=self.registry)
+        self._streams = self._counter("streams", "Streams opened", ["protocol"])
+        self._utterances = self._counter("utterances", "Utterances that got a final")
+        self._audio = self._counter("audio_seconds", "Audio recognised, in seconds")
+        self._failures = self._counter("failures", "Streams and requests that failed, by error code", ["code"])
+        self._refused = self._counter("refused", "Streams and requests refused at the door, by reason", ["reason"])
+        self._chunk = self._histogram("chunk_latency_seconds", "From a chunk's arrival to its batch's answer")
+        self._final = self._histogram("final_latency_seconds", "From the endpoint of an utterance to its final")
+        self._lag = self._histogram("queue_lag_seconds", "How long audio waited for its batch")
+        self._batch = self._histogram("batch_size", "Streams in one call of the acoustic model", _BATCH)
+
+    def _counter(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(f"earloop_{name}", help_text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, help_text: str, buckets: Sequence[float] = _LATENCY_S) -> Histogram:
+        return Histogram(f"earloop_{name}", help_text, buckets=buckets, registry=self.registry)
+
+    def stream_opened(self, protocol: str) -> None:
+        self._open.labels(protocol).inc()
+        self._streams.labels(protocol).inc()
+
+    def stream_closed(self, protocol: str) -> None:
+        self._open.labels(protocol).dec()
+
+    def refused(self, reason: str) -> None:
+        self._refused.labels(reason).inc()
+
+    def failed(self, code: str) -> None:
+        """A stream or request ended in an error; `code` is the error's own (`EarloopError.code`)."""
+        self._failures.labels(code).inc()
+
+    def audio(self, seconds: float) -> None:
+        self._audio.inc(seconds)
+
+    def chunk(self, latency_s: float) -> None:
+        self._chunk.observe(latency_s)
+
+    def final(self, latency_s: float) -> None:
+        self._utterances.inc()
+        self._final.observe(latency_s)
+
+    def batch(self, size: int, lag_s: float) -> None:
+        """One call of the acoustic model over `size` streams, the oldest of whose audio waited `lag_s`."""
+        self._batch.observe(size)
+        self._lag.observe(lag_s)
+
+    def render(self) -> bytes:
+        """The exposition text, to be served as `CONTENT_TYPE`."""
+        return generate_latest(self.registry)

@@ -1,0 +1,202 @@
+"""Every setting of the server, with its help beside it; the only reader of the environment.
+
+A value comes from the first of these that gives one:
+
+    command line  >  EARLOOP_… variable  >  TOML file  >  the default below
+
+The TOML file is the one EARLOOP_CONFIG names, else `earloop.toml` in the data folder where there is one. A name that
+is no setting, in the file or in the environment, refuses to start and says which setting is nearest: a mistyped limit
+must not silently be the default. Settings are read once, at the start, and passed on as values.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from stt_server.errors import BadOption, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pydantic.fields import FieldInfo
+
+PREFIX: Final = "EARLOOP_"
+CONFIG_VARIABLE: Final = "EARLOOP_CONFIG"
+DEFAULT_DATA: Final = Path("~/.local/share/earloop")
+
+
+class Settings(BaseSettings):
+    """What one server runs with. Times end in their unit; 0 is said where it means something special."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, validate_default=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` for every interface")
+    port: int = Field(2700, ge=0, le=65535, description="Port for everything; 0 takes a free one")
+    data: Path = Field(DEFAULT_DATA, description="The one folder of state: models, clips, database, `earloop.toml`")
+    model: str = Field("", description="Model to serve: a name or the path of a bundle; empty is the shipped one")
+    lang: str = Field("en", min_length=2, description="Language of the model and of its text rules")
+
+    engines: int = Field(1, ge=1, le=64, description="Inference threads, each with its own batcher")
+    threads: int = Field(1, ge=1, le=64, description="Threads inside one call of the acoustic model")
+    max_streams: int = Field(64, ge=1, description="Live streams at once; the next is refused with 503")
+    max_uploads: int = Field(8, ge=1, description="Uploaded files recognised at once; the next is refused with 503")
+    max_queue_s: float = Field(10, gt=0, description="Seconds of audio a stream may be ahead before the sender waits")
+    max_body_mb: int = Field(64, ge=1, description="Largest upload, in MiB")
+    max_stream_s: float = Field(3600, gt=0, description="Seconds of audio in one stream before it is ended")
+    idle_timeout_s: float = Field(30, gt=0, description="Seconds without a message before a stream is closed")
+    write_timeout_s: float = Field(10, gt=0, description="Seconds a slow reader may block an answer")
+    drain_s: float = Field(10, ge=0, description="Seconds open streams get to finish after SIGTERM")
+
+    endpoint_silence_ms: int = Field(600, ge=100, le=10000, description="Silence that ends an utterance")
+    min_utterance_ms: int = Field(120, ge=0, le=2000, description="Shorter bursts of sound are no utterance")
+    max_utterance_s: float = Field(30, ge=1, le=300, description="An utterance is ended after this long")
+    vad_mode: int = Field(2, ge=0, le=3, description="How readily webrtcvad calls sound no speech: 0 least, 3 most")
+
+    decoder: Literal["auto", "greedy", "reference"] = Field(
+        "auto", description="Search behind finals; `auto` is `reference` (beam and LM) where that is installed"
+    )
+    beam: int = Field(0, ge=0, le=1000, description="Hypotheses kept by the search; 0 is the bundle's own number")
+    lag_notice_ms: int = Field(500, ge=0, description="A stream this far behind is told so")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe event to log")
+    log_json: bool = Field(False, description="Log JSON lines instead of text")
+    corpora: Path | None = Field(None, description="Folder in which training recipes find corpora by name")
+
+    @field_validator("data", "corpora")
+    @classmethod
+    def _expand_home(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature; we read no .env
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, environment, TOML file; no `.env` and no secrets folder."""
+        return init_settings, env_settings, _TomlFile(settings_cls, data=init_settings().get("data"))
+
+
+class _TomlFile(PydanticBaseSettingsSource):
+    """The values of the TOML file, where there is one."""
+
+    def __init__(self, settings_cls: type[BaseSettings], *, data: str | Path | None) -> None:
+        super().__init__(settings_cls)
+        self._data = data
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the interface
+        return self().get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        path = _toml_path(os.environ, self._data)
+        return {} if path is None else _read_toml(path)
+
+
+def load_settings(**given: object) -> Settings:
+    """The settings of this process; `given` is what the command line said, where None stands for not said.
+
+    Raises BadOption for a name that is no setting or a value it cannot take, NotFound for an EARLOOP_CONFIG that names
+    no file.
+    """
+    _refuse_unknown(_our_variables(), _known_variables(), "the environment")
+    _refuse_unknown(given, Settings.model_fields, "the command line")
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise _as_bad_option(error) from error
+
+
+def _toml_path(environ: Mapping[str, str], data: str | Path | None) -> Path | None:
+    """The settings file to read. One that was asked for must exist; the one in the data folder may."""
+    named = environ.get(CONFIG_VARIABLE)
+    if named:
+        path = Path(named).expanduser()
+        if not path.is_file():
+            raise NotFound(f"{CONFIG_VARIABLE} names {path}, which is no file; correct the path or unset the variable.")
+        return path
+    path = Path(data or environ.get(f"{PREFIX}DATA") or DEFAULT_DATA).expanduser() / "earloop.toml"
+    return path if path.is_file() else None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadOption(f"{path} is no valid TOML ({error}); correct it or move it away.") from error
+    _refuse_unknown(values, Settings.model_fields, str(path))
+    if "data" in values and CONFIG_VARIABLE not in os.environ:
+        raise BadOption(f"{path} lies in the data folder and cannot move it; set EARLOOP_DATA instead.", field="data")
+    return values
+
+
+def _our_variables() -> list[str]:
+    return [name for name in os.environ if name.upper().startswith(PREFIX)]
+
+
+def _known_variables() -> list[str]:
+    return [CONFIG_VARIABLE, *(f"{PREFIX}{name.upper()}" for name in Settings.model_fields)]
+
+
+def _refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raise BadOption for the first name that is not known, with the nearest that is."""
+    choices = {_bare(name): name for name in known}
+    for name in names:
+        if _bare(name) in choices:
+            continue
+        near = difflib.get_close_matches(_bare(name), choices, n=1, cutoff=0.5)
+        hint = f"did you mean {choices[near[0]]}?" if near else f"the settings are {', '.join(choices.values())}."
+        raise BadOption(f"{name} in {where} is no setting of Earloop: {hint}", field=name)
+
+
+def _bare(name: str) -> str:
+    """A name as it is compared: the prefix that all variables share would make any two of them look alike."""
+    return name.casefold().removeprefix(PREFIX.casefold())
+
+
+def _as_bad_option(error: ValidationError) -> BadOption:
+    """The first complaint of pydantic as one sentence that names the setting, the value and what it takes."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    takes = accepts(Settings.model_fields[name])
+    return BadOption(f"Setting {name} cannot be {first['input']!r}; it takes: {takes}.", field=name)
+
+
+def accepts(field: FieldInfo) -> str:
+    """What a setting takes, in words: `whole number from 0 to 65535`, `yes or no`, `auto, greedy or reference`."""
+    if getattr(field.annotation, "__origin__", None) is Literal:
+        *others, last = field.annotation.__args__  # type: ignore[union-attr]
+        return f"{', '.join(others)} or {last}"
+    kinds = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+    kind = kinds.get(field.annotation, "path") if isinstance(field.annotation, type) else "path"
+    return " ".join([kind, *_bounds(field)])
+
+
+def _bounds(field: FieldInfo) -> list[str]:
+    words = {"ge": "from", "gt": "above", "le": "to", "min_length": "of at least"}
+    found = [(words[key], getattr(rule, key)) for rule in field.metadata for key in words if hasattr(rule, key)]
+    return [f"{word} {bound:g}" + (" letters" if word == "of at least" else "") for word, bound in found]
+
+
+def readme_table() -> str:
+    """The settings as the table of README.md, which a test keeps equal to this."""
+    head = ["| setting | default | takes | what it does |", "| --- | --- | --- | --- |"]
+    rows = [_row(name, field) for name, field in Settings.model_fields.items()]
+    return "\n".join([*head, *rows])
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    default = field.default
+    shown = {"": "empty", None: "none"}.get(default) or f"`{str(default).lower() if default is False else default}`"
+    return f"| `{name}` | {shown} | {accepts(field)} | {field.description} |"

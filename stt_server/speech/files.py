@@ -1,0 +1,266 @@
+"""Audio files to float samples: wav, aiff, flac, ogg (opus, vorbis, flac) and mp3, from a path, bytes or an open file.
+
+What a file is, its first bytes say; names and content types lie (one assistant posts wav labelled audio/x-flac). A file
+is read forward in blocks of a second, so a long one costs no more memory than a short one. libsndfile decodes; the
+headers it is too strict or too lax about are looked at here.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+import numpy as np
+import soundfile
+
+from stt_server.errors import BadAudio, BadInput, NotFound, TooLarge, Unsupported
+from stt_server.speech.pcm import MAX_CHANNELS, check_samples, mix_to_mono, to_int16
+from stt_server.speech.resample import MAX_RATE, MIN_RATE, resampler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stt_server.speech.pcm import Samples
+
+Source = str | Path | bytes | BinaryIO
+
+UNDERSTOOD = "wav, aiff, flac, ogg (opus, vorbis, flac), mp3"
+BLOCK_S = 1.0
+
+_MAGIC = [
+    (0, b"RIFF", "wav"),
+    (0, b"RF64", "wav"),
+    (0, b"FORM", "aiff"),
+    (0, b"fLaC", "flac"),
+    (0, b"OggS", "ogg"),
+    (0, b"ID3", "mp3"),
+    (0, b"\x1aE\xdf\xa3", "webm or matroska"),
+    (4, b"ftyp", "mp4 or m4a"),
+    (0, b".snd", "au"),
+    (0, b"#!AMR", "amr"),
+    (0, b"caff", "caf"),
+    (0, b"0&\xb2u\x8ef\xcf\x11", "wma"),
+]
+_READ = {"wav", "aiff", "flac", "ogg", "mp3"}
+_OGG_CODECS = {b"OpusHead": "opus", b"\x01vorbis": "vorbis", b"\x7fFLAC": "flac"}
+
+_UNKNOWN_FRAMES = 1 << 48  # libsndfile gives a huge count when a header leaves the length open
+_MAX_WAV_CHUNKS = 64
+_TO_THE_END = b"\xff\xff\xff\xff"
+
+
+class AudioReader:
+    """An open audio file: what its header says, and its samples once, in order. Get one from `open_audio`."""
+
+    def __init__(self, file: soundfile.SoundFile, container: str, name: str, owned: BinaryIO | None) -> None:
+        self.container = container
+        self.sample_rate = int(file.samplerate)
+        self.channels = int(file.channels)
+        known = 0 < file.frames < _UNKNOWN_FRAMES
+        self.duration_s: float | None = file.frames / self.sample_rate if known else None
+        self._file, self._name, self._owned = file, name, owned
+
+    def blocks(self) -> Iterator[Samples]:
+        """Mono float32 blocks `(samples,)` at the file's own rate. Raises `BadAudio` when damaged or empty."""
+        frames, read_s = max(1, int(self.sample_rate * BLOCK_S)), 0.0
+        while True:
+            try:
+                block = self._file.read(frames, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                raise BadAudio(f"{self._name}: {self.container} data damaged or cut {read_s:.1f} s in") from error
+            if not len(block):
+                break
+            check_samples(block)
+            yield mix_to_mono(block)
+            read_s += len(block) / self.sample_rate
+        if not read_s:
+            raise BadAudio(f"{self._name}: the {self.container} file holds no samples")
+
+    def close(self) -> None:
+        self._file.close()
+        if self._owned is not None:
+            self._owned.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_audio(source: Source) -> AudioReader:
+    """Open a path, bytes or a seekable binary file, read from its beginning.
+
+    Raises `NotFound` for a path that is not there, `Unsupported` for a format, rate or number of channels we do not
+    read, and `BadAudio` for a header that is damaged or cut.
+    """
+    stream, name, owned = _open_stream(source)
+    try:
+        return _open_reader(stream, name, owned)
+    except BaseException:
+        if owned is not None:
+            owned.close()
+        raise
+
+
+def read_audio(source: Source, sample_rate: int = 16_000, *, max_s: float | None = None) -> Samples:
+    """The whole file as mono float32 `(samples,)` at `sample_rate`. Raises as `open_audio` and `blocks` do.
+
+    A small compressed file can hold days of silence: `max_s` bounds what comes out (`TooLarge`).
+    """
+    with open_audio(source) as reader:
+        convert = resampler(reader.sample_rate, sample_rate)
+        state, pieces, read_s = convert.initial(), [], 0.0
+        for block in reader.blocks():
+            read_s += len(block) / reader.sample_rate
+            if max_s is not None and read_s > max_s:
+                raise TooLarge(f"the audio is longer than the {max_s:g} s allowed; send it in parts")
+            piece, state = convert(block, state)
+            pieces.append(piece)
+    return np.concatenate([*pieces, convert.flush(state)])
+
+
+def write_wav(target: str | Path | BinaryIO, samples: Samples, sample_rate: int = 16_000) -> None:
+    """Write mono samples in ±1 as 16-bit wav."""
+    soundfile.write(target, to_int16(samples), sample_rate, format="WAV", subtype="PCM_16")
+
+
+def write_flac(target: str | Path | BinaryIO, samples: Samples, sample_rate: int = 16_000) -> None:
+    """Write mono samples in ±1 as 16-bit flac: the same samples as `write_wav`, in about half the bytes."""
+    soundfile.write(target, to_int16(samples), sample_rate, format="FLAC", subtype="PCM_16")
+
+
+def sniff(head: bytes) -> str:
+    """Name of the container or codec that these first bytes (64 are enough) begin, or "" when they are none known."""
+    for offset, magic, name in _MAGIC:
+        if head[offset:].startswith(magic):
+            return name
+    return _mpeg_kind(head)
+
+
+class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
+    """soundfile seeks to where it already is after every block of a seekable file.
+
+    That fails for a flac whose header leaves the length open, and resets compressed decoders for nothing.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _OpenEndedWav(io.RawIOBase):
+    """A wav whose data chunk says size 0 because it was written to a pipe, shown with size "to the end" instead."""
+
+    def __init__(self, stream: BinaryIO, size_at: int) -> None:
+        self._stream, self._size_at = stream, size_at
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        at = self._stream.tell()
+        data = bytearray(self._stream.read(len(buffer)))
+        for i in range(max(at, self._size_at), min(at + len(data), self._size_at + 4)):
+            data[i - at] = _TO_THE_END[i - self._size_at]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _open_stream(source: Source) -> tuple[BinaryIO, str, BinaryIO | None]:
+    """The stream, what to call it in a message, and the stream again if closing it is up to us."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source), "the audio", None
+    if not isinstance(source, str | Path):
+        return source, "the audio", None
+    path = Path(source)
+    try:
+        stream = path.open("rb")
+    except FileNotFoundError as error:
+        raise NotFound(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
+    return stream, str(path), stream
+
+
+def _open_reader(stream: BinaryIO, name: str, owned: BinaryIO | None) -> AudioReader:
+    stream.seek(0)
+    head = stream.read(64)
+    container = _container(head, name)
+    if container == "wav":
+        stream = _repaired_wav(stream, name)
+    stream.seek(0)
+    try:
+        file = _ForwardFile(stream)
+    except soundfile.LibsndfileError as error:
+        raise BadAudio(f"{name}: the {container} header is damaged, cut, or of a kind not understood") from error
+    reader = AudioReader(file, container, name, owned)
+    _check_shape(reader, name)
+    return reader
+
+
+def _container(head: bytes, name: str) -> str:
+    if not head:
+        raise BadAudio(f"{name}: empty; send {UNDERSTOOD}")
+    kind = sniff(head)
+    if kind == "ogg":
+        codecs = [codec for mark, codec in _OGG_CODECS.items() if head[28:].startswith(mark)]
+        if not codecs:
+            raise Unsupported(f"{name}: an ogg file with a codec we do not read; send {UNDERSTOOD}")
+        return f"ogg/{codecs[0]}"
+    if kind not in _READ:
+        seen = f"looks like {kind}" if kind else f"begins with {head[:8]!r}, which is no audio file we know"
+        raise Unsupported(f"{name}: {seen}; send {UNDERSTOOD}")
+    return kind
+
+
+def _check_shape(reader: AudioReader, name: str) -> None:
+    if not MIN_RATE <= reader.sample_rate <= MAX_RATE:
+        allowed = f"{MIN_RATE} to {MAX_RATE} Hz"
+        raise Unsupported(f"{name}: sampled at {reader.sample_rate} Hz; we read {allowed}", field="sample_rate")
+    if reader.channels > MAX_CHANNELS:
+        raise Unsupported(f"{name}: {reader.channels} channels; we read up to {MAX_CHANNELS}", field="channels")
+
+
+def _repaired_wav(stream: BinaryIO, name: str) -> BinaryIO:
+    """Check that the header is whole, and let a data chunk of stated size 0 run to the end when the file does.
+
+    libsndfile already reads sizes beyond the end of the file (0xFFFFFFFF from a pipe) as "to the end".
+    """
+    end = stream.seek(0, io.SEEK_END)
+    stream.seek(4)
+    riff_size, form = int.from_bytes(stream.read(4), "little"), stream.read(4)
+    if end >= 12 and form != b"WAVE":
+        raise Unsupported(f"{name}: a RIFF file but not wav; send {UNDERSTOOD}")
+    at = 12
+    for _ in range(_MAX_WAV_CHUNKS):
+        stream.seek(at)
+        chunk = stream.read(8)
+        if len(chunk) < 8:
+            raise BadAudio(f"{name}: the wav file is cut inside its header, after {end} bytes")
+        size = int.from_bytes(chunk[4:], "little")
+        if chunk[:4] == b"data":
+            stated_whole = riff_size + 8 == end  # really empty, with other chunks behind
+            open_ended = size == 0 and end > at + 8 and not stated_whole
+            return io.BufferedReader(_OpenEndedWav(stream, at + 4)) if open_ended else stream
+        at += 8 + size + size % 2
+    raise BadAudio(f"{name}: the wav header has no data among its first {_MAX_WAV_CHUNKS} chunks")
+
+
+def _mpeg_kind(head: bytes) -> str:
+    """mp3 or aac by the fields of a frame header (ISO 11172-3, 13818-7): 11 sync bits, then version and layer."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return ""
+    layer, bitrate, rate = head[1] >> 1 & 3, head[2] >> 4, head[2] >> 2 & 3
+    if layer == 0:
+        return "aac" if head[1] & 0xF0 == 0xF0 else ""
+    return "mp3" if bitrate != 15 and rate != 3 else ""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -174,7 +175,7 @@ def _as_bad_option(error: ValidationError) -> BadOption:
 
 
 def accepts(field: FieldInfo) -> str:
-    """What a setting takes, in words: `whole number from 0 to 65535`, `yes or no`, `auto, greedy or reference`."""
+    """What a setting takes, in words: `whole number from 0 to 65535`, `true or false`, `auto, greedy or reference`."""
     if getattr(field.annotation, "__origin__", None) is Literal:
         *others, last = field.annotation.__args__  # type: ignore[union-attr]
         return f"{', '.join(others)} or {last}"
@@ -190,7 +191,7 @@ def _bounds(field: FieldInfo) -> list[str]:
 
 
 def readme_table() -> str:
-    """The settings as the table of README.md, which a test keeps equal to this."""
+    """The settings as README.md shows them, kept equal by a test; `python -m stt_server.settings` prints it."""
     head = ["| setting | default | takes | what it does |", "| --- | --- | --- | --- |"]
     rows = [_row(name, field) for name, field in Settings.model_fields.items()]
     return "\n".join([*head, *rows])
@@ -200,3 +201,7 @@ def _row(name: str, field: FieldInfo) -> str:
     default = field.default
     shown = {"": "empty", None: "none"}.get(default) or f"`{str(default).lower() if default is False else default}`"
     return f"| `{name}` | {shown} | {accepts(field)} | {field.description} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{readme_table()}\n")

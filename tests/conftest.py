@@ -1,0 +1,16 @@
+"""What every test may rely on: no setting leaks in from the developer's shell, state goes to a folder of its own."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Only EARLOOP_CORPORA stays; a server started without --data writes into a temporary folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("EARLOOP_") and name != "EARLOOP_CORPORA"]:
+            patch.delenv(name)
+        patch.setenv("EARLOOP_DATA", str(tmp_path_factory.mktemp("data")))
+        yield

@@ -1,0 +1,173 @@
+"""What is said between a protocol and a session, in both directions, whatever the wire looks like.
+
+    codec ──── Open, Audio, Flush, Finish ────► session
+    codec ◄─── Ready, SpeechStarted, Partial, SpeechStopped, Final, Heard, Behind, Failed, Finished ──── session
+
+A session is told `Open` once, then `Audio` any number of times. `Flush` ends the current utterance and goes on;
+`Finish` ends the last one and the session. Everything a session says comes in order; after `Finished` or `Failed`
+comes nothing. Times are seconds of audio since the session's start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from stt_server.errors import EarloopError
+
+Encoding = Literal["s16le", "f32le", "mulaw", "alaw"]
+Reason = Literal["silence", "max_length", "noise", "flush", "finish"]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSpec:
+    """How raw audio is coded: 8–48 kHz, channels interleaved and mixed to one."""
+
+    encoding: Encoding = "s16le"
+    sample_rate: int = 16000
+    channels: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Endpointing:
+    """When an utterance ends, in milliseconds; None leaves the server's setting. `enabled=False` ends only on request."""
+
+    enabled: bool = True
+    silence_ms: int | None = None
+    min_utterance_ms: int | None = None
+    max_utterance_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A stream's options. `model` None means the live one; `decoder` None means the model's own default.
+
+    `live` streams go before uploads. `acknowledge` asks for a `Heard` after every `Audio`.
+    """
+
+    protocol: str
+    audio: AudioSpec = AudioSpec()
+    model: str | None = None
+    language: str | None = None
+    decoder: str | None = None
+    hotwords: tuple[str, ...] = ()
+    partials: bool = True
+    live: bool = True
+    acknowledge: bool = False
+    endpointing: Endpointing = Endpointing()
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """End the current utterance now; its `Final` follows, with reason `flush`, even when empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """No more audio comes; the last `Final` (reason `finish`, even when empty) and `Finished` follow."""
+
+
+Command = Open | Audio | Flush | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word with its times in seconds and the model's trust in it, 0–1."""
+
+    text: str
+    start_s: float
+    end_s: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    session: str
+    model: str
+    language: str
+    audio: AudioSpec
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What is heard so far of utterance `utterance`; the first `stable` characters are settled."""
+
+    utterance: int
+    text: str
+    stable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """An utterance's last word. Empty text where sound ended without words."""
+
+    utterance: int
+    text: str
+    words: tuple[Word, ...]
+    start_s: float
+    end_s: float
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """All audio sent so far, `audio_s` seconds of it, has been worked through (only when asked for)."""
+
+    audio_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The server lags: `lag_ms` of audio wait."""
+
+    lag_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    error: EarloopError
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """`audio_s` seconds were heard in all by `model`."""
+
+    audio_s: float
+    model: str
+
+
+Event = Ready | SpeechStarted | SpeechStopped | Partial | Final | Heard | Behind | Failed | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """All finals of a finished session, as uploads answer with it."""
+
+    model: str
+    language: str
+    audio_s: float
+    finals: tuple[Final, ...] = field(default=())
+
+    @property
+    def text(self) -> str:
+        return " ".join(final.text for final in self.finals if final.text)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        return tuple(word for final in self.finals for word in final.words)

@@ -1,0 +1,149 @@
+"""Batches of augmented features: bucketed by duration, sized in seconds, repeatable from (seed, epoch)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from stt_server.speech.features import LogMel
+from training.augment import augment, cut, mask
+from training.model import SUBSAMPLING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from stt_server.speech.alphabet import Alphabet
+    from training.clips import ClipArray
+    from training.recipe import Augmentation
+
+SAMPLE_RATE = 16000
+SHORT_S, JOINED_S = 2.0, 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Features (B, T, mels) padded with silence, T a multiple of 4; `frames` are output frames, `letters` labels."""
+
+    features: Tensor
+    targets: Tensor
+    frames: Tensor
+    letters: Tensor
+    clips: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a clip is put into: noises and room impulse responses, each a list of sample arrays."""
+
+    noises: Sequence[NDArray[np.float32]] = ()
+    rooms: Sequence[NDArray[np.float32]] = ()
+
+
+def plan_epoch(seconds: NDArray[np.float64], weights: NDArray[np.float64], batch_s: float, dice: Generator) -> list[list[int]]:
+    """Clip numbers in batches of at most `batch_s` padded seconds, similar durations together, in random order."""
+    times = np.floor(weights + dice.random(len(weights))).astype(int)
+    chosen = np.repeat(np.arange(len(seconds)), times)
+    order = chosen[np.argsort(seconds[chosen] * dice.uniform(0.9, 1.1, len(chosen)))]
+    batches: list[list[int]] = [[]]
+    longest = 0.0
+    for clip in order.tolist():
+        longest = max(longest, float(seconds[clip]))
+        if batches[-1] and longest * (len(batches[-1]) + 1) > batch_s:
+            batches.append([])
+            longest = float(seconds[clip])
+        batches[-1].append(clip)
+    return [batches[i] for i in dice.permutation(len(batches))]
+
+
+class BatchMaker(Dataset[Batch]):
+    """Makes batch `number` of an epoch; a pure function of (seed, epoch, number), so workers and resumes agree."""
+
+    def __init__(
+        self,
+        clips: ClipArray,
+        alphabet: Alphabet,
+        mel: LogMel,
+        augmentation: Augmentation | None = None,
+        surroundings: Surroundings | None = None,
+        fill: NDArray[np.float32] | None = None,
+    ) -> None:
+        self.clips, self.alphabet, self.mel = clips, alphabet, mel
+        self.augmentation, self.surroundings, self.fill = augmentation, surroundings or Surroundings(), fill
+        self.plan: list[list[int]] = []
+        self.key = (0, 0)
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __getitem__(self, number: int) -> Batch:
+        dice = np.random.default_rng((*self.key, number))
+        pairs = [self._example(clip, dice) for clip in self.plan[number]]
+        return collate(pairs, self.plan[number], self.mel.recipe.silence)
+
+    def set_plan(self, plan: list[list[int]], seed: int, epoch: int) -> None:
+        self.plan, self.key = plan, (seed, epoch)
+
+    def _example(self, clip: int, dice: Generator) -> tuple[NDArray[np.float32], list[int]]:
+        samples, text = self.clips[clip], self.clips.said[clip].text
+        if self.augmentation is None:
+            return frames_of(self.mel, samples), self.alphabet.encode(text)
+        samples, text = self._varied(samples, text, self.augmentation, dice)
+        frames = frames_of(self.mel, samples)
+        if self.fill is not None:
+            mask(frames, self.augmentation, self.fill, dice)
+        return frames, self.alphabet.encode(text)
+
+    def _varied(
+        self, samples: NDArray[np.float32], text: str, recipe: Augmentation, dice: Generator
+    ) -> tuple[NDArray[np.float32], str]:
+        around = self.surroundings
+        if dice.random() < recipe.empty:
+            quiet = cut(around.noises, len(samples), dice) if around.noises else np.zeros_like(samples)
+            samples, text = quiet * np.float32(dice.random() < 0.8), ""
+        elif len(samples) < SHORT_S * SAMPLE_RATE and dice.random() < recipe.join:
+            samples, text = self._joined(samples, text, dice)
+        return augment(samples, recipe, around.noises, around.rooms, dice), text
+
+    def _joined(self, samples: NDArray[np.float32], text: str, dice: Generator) -> tuple[NDArray[np.float32], str]:
+        other = int(dice.integers(len(self.clips)))
+        if self.clips.seconds[other] > JOINED_S - SHORT_S:
+            return samples, text
+        pause = np.zeros(int(dice.uniform(0, 0.3) * SAMPLE_RATE), np.float32)
+        return np.concatenate([samples, pause, self.clips[other]]), f"{text} {self.clips.said[other].text}".strip()
+
+
+def frames_of(mel: LogMel, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log-mel frames (T, mels) of a whole clip, padded with zeros to a whole number of output frames."""
+    recipe = mel.recipe
+    step = recipe.hop * SUBSAMPLING
+    frames = SUBSAMPLING * max(1, -(-len(samples) // step))
+    return mel.whole(np.pad(samples, (0, (frames - 1) * recipe.hop + recipe.window - len(samples))))
+
+
+def collate(pairs: Sequence[tuple[NDArray[np.float32], list[int]]], clips: list[int], silence: float) -> Batch:
+    longest = max(len(frames) for frames, _ in pairs)
+    features = np.full((len(pairs), longest, pairs[0][0].shape[1]), silence, np.float32)
+    for row, (frames, _) in zip(features, pairs, strict=True):
+        row[: len(frames)] = frames
+    return Batch(
+        torch.from_numpy(features),
+        torch.tensor([label for _, labels in pairs for label in labels], dtype=torch.long),
+        torch.tensor([len(frames) // SUBSAMPLING for frames, _ in pairs]),
+        torch.tensor([len(labels) for _, labels in pairs]),
+        clips,
+    )
+
+
+def loader(maker: BatchMaker, workers: int, start: int = 0) -> Iterator[Batch]:
+    """The epoch's batches from number `start` on, made ahead of time by worker processes."""
+    numbers = range(start, len(maker))
+    ahead = 6 if workers else None
+    return iter(DataLoader(maker, batch_size=None, sampler=numbers, num_workers=workers, prefetch_factor=ahead))

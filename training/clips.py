@@ -1,0 +1,87 @@
+"""All clips of a run decoded once into one array of 16-bit samples, kept beside the run and shared by its workers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stt_server.speech.files import read_audio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from stt_server.corpus.clip import Clip
+
+SAMPLE_RATE = 16000
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What was said in one clip: text as normalised, where it came from and how often an epoch takes it."""
+
+    text: str
+    source: str
+    speaker: str
+    weight: float = 1.0
+
+
+class ClipArray:
+    """`array[i]` is clip i as float32 samples in [-1, 1]; `said[i]` is its text and origin."""
+
+    def __init__(self, samples: NDArray[np.int16], ends: NDArray[np.int64], said: Sequence[Spoken]) -> None:
+        self.samples, self.ends, self.said = samples, ends, list(said)
+
+    def __len__(self) -> int:
+        return len(self.said)
+
+    def __getitem__(self, index: int) -> NDArray[np.float32]:
+        start = self.ends[index - 1] if index else 0
+        return self.samples[start : self.ends[index]].astype(np.float32) / np.float32(32768)
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """Duration of every clip, shape (n,)."""
+        return np.diff(self.ends, prepend=0) / SAMPLE_RATE
+
+    def only(self, source: str) -> list[int]:
+        return [i for i, said in enumerate(self.said) if said.source == source]
+
+
+def load_clips(
+    clips: Sequence[Clip], weights: Sequence[float], cache: Path, progress: Callable[[int], None] = lambda done: None
+) -> ClipArray:
+    """Decode clips to 16 kHz, or map the array an earlier run decoded from the same list."""
+    said = [Spoken(c.text, c.source, c.speaker or "", w) for c, w in zip(clips, weights, strict=True)]
+    key = hashlib.sha256(json.dumps([str(c.path) for c in clips]).encode()).hexdigest()[:16]
+    audio, index = cache / f"{key}.pcm", cache / f"{key}.ends.npy"
+    if not index.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        np.save(index, _decode_all(clips, audio, progress))
+    ends = np.load(index)
+    samples = np.memmap(audio, np.int16, "r") if len(ends) and ends[-1] else np.zeros(0, np.int16)
+    return ClipArray(samples, ends, said)
+
+
+def _decode_all(clips: Sequence[Clip], audio: Path, progress: Callable[[int], None]) -> NDArray[np.int64]:
+    lengths = []
+    with audio.open("wb") as file, ThreadPoolExecutor(2) as pool:
+        for done, samples in enumerate(pool.map(_decode, clips), 1):
+            file.write(samples.tobytes())
+            lengths.append(len(samples))
+            progress(done)
+    return np.cumsum(lengths, dtype=np.int64)
+
+
+def _decode(clip: Clip) -> NDArray[np.int16]:
+    samples = read_audio(clip.path, SAMPLE_RATE)
+    return np.round(np.clip(samples, -1, 1 - 2**-15) * 32768).astype(np.int16)
+
+

@@ -1,0 +1,223 @@
+"""The training loop, read from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from stt_server.speech.features import FeatureRecipe
+from stt_server.speech.wer import count_errors
+from training import checkpoints
+from training.batches import BatchMaker, loader, plan_epoch
+from training.checkpoints import Checkpoint, Progress
+from training.model import ConvModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from stt_server.speech.alphabet import Alphabet
+    from stt_server.speech.features import LogMel
+    from training.batches import Batch, Surroundings
+    from training.clips import ClipArray
+    from training.recipe import Recipe, Schedule
+
+CHECKPOINT_SECONDS = 240.0
+SHOWN_EVERY = 50
+VALIDATION_BATCH_S = 300.0
+NORMALISATION_CLIPS = 600
+SILENCE = FeatureRecipe().silence
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes: the terminal, a log file, a test."""
+
+    def step(self, progress: Progress, loss: float, rate: float, share: float, speed: float) -> None: ...
+    def validated(self, progress: Progress, wer: dict[str, float], pairs: Sequence[tuple[str, str, str]]) -> None: ...
+
+
+def fit(
+    recipe: Recipe,
+    model: ConvModel,
+    train: ClipArray,
+    dev: ClipArray,
+    alphabet: Alphabet,
+    mel: LogMel,
+    surroundings: Surroundings,
+    folder: Path,
+    watcher: Watcher,
+    *,
+    resume: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> ConvModel:
+    """Train until the schedule ends or `stop()` says so; the averaged weights come back, `folder/last.pt` holds all."""
+    plan = recipe.schedule
+    torch.set_num_threads(plan.threads)
+    torch.manual_seed(plan.seed)
+    maker = BatchMaker(train, alphabet, mel, recipe.augmentation, surroundings)
+    maker.fill = set_normalisation(model, train, mel)
+    averaged = _copy_of(model)
+    optimizer = torch.optim.AdamW(model.parameters(), plan.learning_rate, (0.9, 0.98), weight_decay=plan.weight_decay)
+    progress = Progress()
+    if resume:
+        progress = _restore(folder / "last.pt", model, averaged, optimizer)
+        maker.fill = model.mean.numpy().copy()
+
+    def keep(name: str) -> None:
+        state = Checkpoint(
+            model.state_dict(), averaged.state_dict(), optimizer.state_dict(), progress, asdict(model.shape), alphabet.letters
+        )
+        checkpoints.save(state, folder / name)
+
+    weights = np.array([said.weight for said in train.said])
+    saved = validated = clock = time.monotonic()
+    mean_loss, heard_s, heard_from = 0.0, 0.0, clock
+    while (share := share_done(plan, progress, len(maker))) < 1.0 and not stop():
+        maker.set_plan(_plan(train, weights, plan, progress.epoch), plan.seed, progress.epoch)
+        for batch in loader(maker, plan.workers, progress.batch):
+            share = share_done(plan, progress, len(maker))
+            rate = learning_rate(plan, share)
+            loss = learn(model, batch, optimizer, rate, plan)
+            average(averaged, model, plan.average_decay, progress.step)
+            progress.step, progress.batch = progress.step + 1, progress.batch + 1
+            now = time.monotonic()
+            progress.seconds, clock = progress.seconds + now - clock, now
+            mean_loss = loss if mean_loss == 0.0 else 0.98 * mean_loss + 0.02 * loss
+            heard_s += batch.features.shape[0] * batch.features.shape[1] / 100
+            if progress.step % SHOWN_EVERY == 0:
+                watcher.step(progress, mean_loss, rate, share, heard_s / (now - heard_from))
+                heard_s, heard_from = 0.0, now
+            if now - saved > CHECKPOINT_SECONDS:
+                keep("last.pt")
+                saved = time.monotonic()
+            if now - validated > 60 * plan.validate_minutes:
+                validate(averaged, dev, alphabet, mel, progress, watcher, plan)
+                clock = validated = heard_from = time.monotonic()
+            if share >= 1.0 or stop():
+                break
+        else:
+            progress.epoch, progress.batch = progress.epoch + 1, 0
+    validate(averaged, dev, alphabet, mel, progress, watcher, plan)
+    keep("last.pt")
+    return averaged
+
+
+def _plan(train: ClipArray, weights: NDArray[np.float64], plan: Schedule, epoch: int) -> list[list[int]]:
+    return plan_epoch(train.seconds, weights, plan.batch_s, np.random.default_rng((plan.seed, epoch)))
+
+
+def share_done(plan: Schedule, progress: Progress, batches: int) -> float:
+    """How much of the schedule is behind us, 0–1: of the epochs or of the minutes, whichever is more."""
+    epochs = (progress.epoch + (progress.batch / batches if batches else 0.0)) / plan.epochs
+    minutes = progress.seconds / 60 / plan.minutes if plan.minutes else 0.0
+    return max(epochs, minutes)
+
+
+def learning_rate(plan: Schedule, share: float) -> float:
+    """Linear warm-up over its share of the run, then a cosine down to a hundredth."""
+    if share < plan.warmup_share:
+        return plan.learning_rate * (0.01 + 0.99 * share / plan.warmup_share)
+    turned = min(1.0, (share - plan.warmup_share) / (1 - plan.warmup_share))
+    return plan.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * turned)))
+
+
+def learn(model: ConvModel, batch: Batch, optimizer: torch.optim.Optimizer, rate: float, plan: Schedule) -> float:
+    """One step; returns the loss per utterance letter. A batch whose loss is not finite changes nothing."""
+    model.train()
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    loss = ctc_loss(model, batch, bf16=plan.bf16)
+    optimizer.zero_grad(set_to_none=True)
+    if not torch.isfinite(loss):
+        return 0.0
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), plan.clip_norm)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def ctc_loss(model: ConvModel, batch: Batch, *, bf16: bool) -> Tensor:
+    """CTC (Graves et al. 2006) per letter, in float32 whatever the model ran in."""
+    with torch.autocast(batch.features.device.type, torch.bfloat16, enabled=bf16):
+        logprobs = model.whole(batch.features, SILENCE)
+    loss = F.ctc_loss(
+        logprobs.float().transpose(0, 1), batch.targets, batch.frames, batch.letters, reduction="sum", zero_infinity=True
+    )
+    return loss / batch.letters.sum().clamp(min=1)
+
+
+def average(averaged: ConvModel, model: ConvModel, decay: float, step: int) -> None:
+    """Exponential moving average of the weights, with a shorter memory while the run is young."""
+    decay = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for kept, new in zip(averaged.parameters(), model.parameters(), strict=True):
+            kept.lerp_(new, 1 - decay)
+
+
+@torch.no_grad()
+def transcribe(model: ConvModel, clips: ClipArray, alphabet: Alphabet, mel: LogMel, *, bf16: bool) -> list[str]:
+    """Greedy texts of all clips, in their order."""
+    model.eval()
+    maker = BatchMaker(clips, alphabet, mel)
+    plan = plan_epoch(clips.seconds, np.ones(len(clips)), VALIDATION_BATCH_S, np.random.default_rng(0))
+    maker.set_plan(plan, 0, 0)
+    texts = [""] * len(clips)
+    for number in range(len(plan)):
+        batch = maker[number]
+        with torch.autocast(batch.features.device.type, torch.bfloat16, enabled=bf16):
+            best = model.whole(batch.features, SILENCE).argmax(-1)
+        for clip, labels, frames in zip(batch.clips, best, batch.frames, strict=True):
+            texts[clip] = _collapsed(alphabet, labels[: int(frames)])
+    return texts
+
+
+def _collapsed(alphabet: Alphabet, labels: Tensor) -> str:
+    return " ".join(alphabet.decode(torch.unique_consecutive(labels).tolist()).split())
+
+
+def validate(
+    model: ConvModel, dev: ClipArray, alphabet: Alphabet, mel: LogMel, progress: Progress, watcher: Watcher, plan: Schedule
+) -> None:
+    """Word error rate per source, and the pairs a watcher shows as true / heard."""
+    if not len(dev):
+        return
+    texts = transcribe(model, dev, alphabet, mel, bf16=plan.bf16)
+    pairs = [(said.source, said.text, text) for said, text in zip(dev.said, texts, strict=True)]
+    wer = {}
+    for source in dict.fromkeys(source for source, _, _ in pairs):
+        wer[source] = count_errors([(true, heard) for name, true, heard in pairs if name == source]).rate
+    progress.history.append({"step": progress.step, "seconds": progress.seconds, "wer": wer})
+    watcher.validated(progress, wer, pairs)
+
+
+def set_normalisation(model: ConvModel, clips: ClipArray, mel: LogMel) -> NDArray[np.float32]:
+    """Mean and deviation of every band over a sample of clips, put into the model; returns the mean, (mels,)."""
+    chosen = np.random.default_rng(0).permutation(len(clips))[:NORMALISATION_CLIPS]
+    frames = np.concatenate([mel.whole(clips[int(i)]) for i in chosen])
+    mean = frames.mean(0)
+    model.set_normalisation(mean.tolist(), frames.std(0).clip(0.1).tolist())
+    return mean
+
+
+def _copy_of(model: ConvModel) -> ConvModel:
+    copy = ConvModel(model.shape)
+    copy.load_state_dict(model.state_dict())
+    return copy
+
+
+def _restore(path: Path, model: ConvModel, averaged: ConvModel, optimizer: torch.optim.Optimizer) -> Progress:
+    checkpoint = checkpoints.load(path)
+    model.load_state_dict(checkpoint.model)
+    averaged.load_state_dict(checkpoint.averaged)
+    optimizer.load_state_dict(checkpoint.optimizer)
+    return checkpoint.progress

@@ -24,6 +24,7 @@ def test_the_contracts_catch_a_server_that_imports_torch_a_codec_with_numpy_and_
         "stt_server/settings.py": "",
         "stt_server/errors.py": "",
         "stt_server/logs.py": "import stt_server.settings",
+        "stt_server/messages.py": "",
         "stt_server/metrics.py": "",
         "stt_server/helpers.py": "",
         "stt_server/speech/pcm.py": "import asyncio",

@@ -8,6 +8,7 @@ headers it is too strict or too lax about are looked at here.
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
@@ -47,7 +48,6 @@ _OGG_CODECS = {b"OpusHead": "opus", b"\x01vorbis": "vorbis", b"\x7fFLAC": "flac"
 
 _UNKNOWN_FRAMES = 1 << 48  # libsndfile gives a huge count when a header leaves the length open
 _MAX_WAV_CHUNKS = 64
-_TO_THE_END = b"\xff\xff\xff\xff"
 
 
 class AudioReader:
@@ -149,31 +149,32 @@ class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has 
         return False
 
 
-class _OpenEndedWav(io.RawIOBase):
-    """A wav whose data chunk says size 0 because it was written to a pipe, shown with size "to the end" instead."""
+class _Tolerant:
+    """The stream that libsndfile reads through, which must not raise inside its callbacks.
 
-    def __init__(self, stream: BinaryIO, size_at: int) -> None:
-        self._stream, self._size_at = stream, size_at
+    A damaged header can ask for a seek to nowhere: the position stays, and libsndfile sees that it did. And the size
+    field at `open_end_at`, where there is one, reads as "to the end".
+    """
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
+    def __init__(self, stream: BinaryIO, open_end_at: int | None = None) -> None:
+        self._stream, self._open_end_at = stream, open_end_at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._stream.seek(offset, whence)
+        with suppress(OSError, ValueError):
+            self._stream.seek(offset, whence)
+        return self._stream.tell()
 
     def tell(self) -> int:
         return self._stream.tell()
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        at = self._stream.tell()
-        data = bytearray(self._stream.read(len(buffer)))
-        for i in range(max(at, self._size_at), min(at + len(data), self._size_at + 4)):
-            data[i - at] = _TO_THE_END[i - self._size_at]
-        buffer[: len(data)] = data
-        return len(data)
+    def read(self, size: int = -1) -> bytes:
+        at, data = self._stream.tell(), self._stream.read(size)
+        if self._open_end_at is None or at + len(data) <= self._open_end_at or at >= self._open_end_at + 4:
+            return data
+        patched = bytearray(data)
+        for i in range(max(at, self._open_end_at), min(at + len(data), self._open_end_at + 4)):
+            patched[i - at] = 0xFF
+        return bytes(patched)
 
 
 def _open_stream(source: Source) -> tuple[BinaryIO, str, BinaryIO | None]:
@@ -196,11 +197,10 @@ def _open_reader(stream: BinaryIO, name: str, owned: BinaryIO | None) -> AudioRe
     stream.seek(0)
     head = stream.read(64)
     container = _container(head, name)
-    if container == "wav":
-        stream = _repaired_wav(stream, name)
+    open_end_at = _open_ended_size(stream, name) if container == "wav" else None
     stream.seek(0)
     try:
-        file = _ForwardFile(stream)
+        file = _ForwardFile(_Tolerant(stream, open_end_at))
     except soundfile.LibsndfileError as error:
         raise BadAudio(f"{name}: the {container} header is damaged, cut, or of a kind not understood") from error
     reader = AudioReader(file, container, name, owned)
@@ -231,10 +231,10 @@ def _check_shape(reader: AudioReader, name: str) -> None:
         raise Unsupported(f"{name}: {reader.channels} channels; we read up to {MAX_CHANNELS}", field="channels")
 
 
-def _repaired_wav(stream: BinaryIO, name: str) -> BinaryIO:
-    """Check that the header is whole, and let a data chunk of stated size 0 run to the end when the file does.
+def _open_ended_size(stream: BinaryIO, name: str) -> int | None:
+    """Check that a wav header is whole; where its data size stands if that is 0 and yet samples follow, as from a pipe.
 
-    libsndfile already reads sizes beyond the end of the file (0xFFFFFFFF from a pipe) as "to the end".
+    Sizes beyond the end of the file, such as 0xFFFFFFFF from a pipe, libsndfile already reads as "to the end".
     """
     end = stream.seek(0, io.SEEK_END)
     stream.seek(4)
@@ -250,8 +250,7 @@ def _repaired_wav(stream: BinaryIO, name: str) -> BinaryIO:
         size = int.from_bytes(chunk[4:], "little")
         if chunk[:4] == b"data":
             stated_whole = riff_size + 8 == end  # really empty, with other chunks behind
-            open_ended = size == 0 and end > at + 8 and not stated_whole
-            return io.BufferedReader(_OpenEndedWav(stream, at + 4)) if open_ended else stream
+            return at + 4 if size == 0 and end > at + 8 and not stated_whole else None
         at += 8 + size + size % 2
     raise BadAudio(f"{name}: the wav header has no data among its first {_MAX_WAV_CHUNKS} chunks")
 

@@ -231,6 +231,14 @@ def test_a_path_is_closed_after_reading_and_a_callers_file_is_not(tmp_path):
     assert reader._owned.closed
 
 
+def test_header_that_sends_the_reader_before_the_file_raises_nothing_of_its_own():
+    aiff = bytearray(encoded("AIFF", "PCM_16"))
+    assert aiff[38:42] == b"SSND"
+    aiff[38:42] = b"\xff" * 4  # libsndfile then seeks to -1; an error raised in its callback could only be printed
+    with pytest.raises(BadAudio, match="aiff header is damaged"):
+        read_audio(bytes(aiff))
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     kind=st.sampled_from(["WAV PCM_16", "FLAC PCM_16", "OGG VORBIS", "AIFF PCM_16"]),

@@ -1,0 +1,209 @@
+"""When an utterance begins and ends, from two witnesses: VAD flags and the frames in which the model named a token.
+
+                     speech in ≥ min_speech_ms of the window, or a token
+        ┌─────────┐ ───────────────────────────────────────────────────► ┌──────────┐
+        │ waiting │                    SpeechStarted                     │ speaking │
+        └─────────┘ ◄─────────────────────────────────────────────────── └──────────┘
+                                  Endpoint, for one of four reasons
+        silence      tokens came, and neither witness has heard anything for silence_ms
+        blank        tokens came, and the model has named none for blank_ms, though the VAD still hears "speech"
+        noise        no token came: the VAD fell silent again, or heard something for noise_timeout_ms
+        max_length   the utterance is max_utterance_ms long
+
+Each witness covers for the other. The VAD ends a "stop" promptly; loud babble or music that the VAD takes for speech is
+ended by the model's blanks. After `blank` and `noise` the VAD is not believed again until it has been silent for once.
+
+The witnesses run at different delays, for the model looks ahead. Evidence is therefore kept until both sides have
+spoken about the same time, and decided frame by frame in integer milliseconds since the stream began: how the audio or
+the evidence was cut never changes an event or its time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from stt_server.errors import BadOption
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Reason = Literal["silence", "blank", "noise", "max_length"]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """All times in milliseconds. `vad_frame_ms` must divide `model_frame_ms`."""
+
+    silence_ms: int = 600
+    min_utterance_ms: int = 0  # none ends earlier, counted from its start
+    max_utterance_ms: int = 30_000
+    noise_timeout_ms: int = 5_000
+    min_speech_ms: int = 100  # of VAD speech in the start window; webrtcvad hears 80 ms in any stream's first noise
+    start_window_ms: int = 160
+    token_lag_ms: int = 200  # a model names a sound up to this long after it was heard
+    vad_frame_ms: int = 20
+    model_frame_ms: int = 40
+
+    def __post_init__(self) -> None:
+        for field, (low, high) in _BOUNDS_MS.items():
+            value = getattr(self, field)
+            if type(value) is not int or not low <= value <= high:
+                raise BadOption(f"{field} must be a whole number from {low} to {high} ms, not {value!r}", field=field)
+        if self.max_utterance_ms <= self.min_utterance_ms:
+            raise BadOption("max_utterance_ms must be greater than min_utterance_ms", field="max_utterance_ms")
+        if self.min_speech_ms > self.start_window_ms:
+            raise BadOption("min_speech_ms must fit into start_window_ms", field="min_speech_ms")
+        if self.model_frame_ms % self.vad_frame_ms:
+            raise BadOption("vad_frame_ms must divide model_frame_ms", field="vad_frame_ms")
+
+    @property
+    def blank_ms(self) -> int:
+        """How long the model must name nothing to overrule a VAD that hears speech: longer than any word's middle."""
+        return max(self.silence_ms, 800) + 200
+
+
+_BOUNDS_MS = {
+    "silence_ms": (100, 10_000),
+    "min_utterance_ms": (0, 60_000),
+    "max_utterance_ms": (1_000, 600_000),
+    "noise_timeout_ms": (500, 60_000),
+    "min_speech_ms": (20, 1_000),
+    "start_window_ms": (20, 2_000),
+    "token_lag_ms": (0, 1_000),
+    "vad_frame_ms": (10, 30),
+    "model_frame_ms": (10, 200),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    at_ms: int  # when the first sound of it was heard, since the stream began
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    at_ms: int  # when it was decided: every frame before belongs to the utterance
+    reason: Reason
+    started_ms: int
+    speech_end_ms: int  # end of the last sound either witness heard
+
+
+Event = SpeechStarted | Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointState:
+    """Where a stream stands. `now_ms` is the time up to which both witnesses have been heard and all is decided."""
+
+    now_ms: int = 0
+    waiting_vad: tuple[bool, ...] = ()
+    waiting_tokens: tuple[bool, ...] = ()
+    recent_vad: tuple[bool, ...] = ()  # the start window, while waiting
+    vad_believed: bool = True
+    started_ms: int | None = None  # None while waiting for speech
+    voice_end_ms: int = 0  # end of the last frame that the VAD called speech
+    token_end_ms: int | None = None  # end of the last frame with a token; None before the first
+
+    @property
+    def is_speaking(self) -> bool:
+        return self.started_ms is not None
+
+
+def advance(
+    config: EndpointConfig, state: EndpointState, vad: Iterable[bool] = (), tokens: Iterable[bool] = ()
+) -> tuple[EndpointState, list[Event]]:
+    """Hear the next VAD flags and the model's next frames (True: a token was named in it), and decide what can be.
+
+    Each witness's evidence comes in order and without gaps. One may be ahead: its flags wait in the state, so the
+    caller bounds them by feeding both from the same audio.
+    """
+    heard_vad, heard_tokens = (*state.waiting_vad, *vad), (*state.waiting_tokens, *tokens)
+    per_step = config.model_frame_ms // config.vad_frame_ms
+    steps = min(len(heard_tokens), len(heard_vad) // per_step)
+    state = replace(state, waiting_vad=heard_vad[steps * per_step :], waiting_tokens=heard_tokens[steps:])
+    events: list[Event] = []
+    for step in range(steps):
+        flags = heard_vad[step * per_step : (step + 1) * per_step]
+        state = _hear(config, state, flags, heard_tokens[step])
+        state, event = _decide(config, state)
+        if event is not None:
+            events.append(event)
+    return state, events
+
+
+def begin_utterance(state: EndpointState) -> EndpointState:
+    """End the utterance here without an event, as a client's flush does. The clock and early evidence go on."""
+    return EndpointState(state.now_ms, state.waiting_vad, state.waiting_tokens, vad_believed=state.vad_believed)
+
+
+def _hear(config: EndpointConfig, state: EndpointState, flags: tuple[bool, ...], token: bool) -> EndpointState:
+    """The state one model frame later, nothing decided yet."""
+    window = config.start_window_ms // config.vad_frame_ms
+    recent = (*state.recent_vad, *flags)[-window:]
+    voice_end_ms = state.voice_end_ms
+    for i, speech in enumerate(flags, start=1):
+        if speech:
+            voice_end_ms = state.now_ms + i * config.vad_frame_ms
+    now_ms = state.now_ms + config.model_frame_ms
+    return replace(
+        state,
+        now_ms=now_ms,
+        recent_vad=recent,
+        vad_believed=state.vad_believed or (len(recent) == window and not any(recent)),
+        voice_end_ms=voice_end_ms,
+        token_end_ms=now_ms if token else state.token_end_ms,
+    )
+
+
+def _decide(config: EndpointConfig, state: EndpointState) -> tuple[EndpointState, Event | None]:
+    if state.started_ms is None:
+        started_ms = _start(config, state)
+        if started_ms is None:
+            return state, None
+        return replace(state, started_ms=started_ms), SpeechStarted(started_ms)
+    reason = _reason_to_end(config, state, state.started_ms)
+    if reason is None:
+        return state, None
+    event = Endpoint(state.now_ms, reason, state.started_ms, _speech_end(config, state, reason))
+    state = replace(state, vad_believed=reason in ("silence", "max_length"))
+    return begin_utterance(state), event
+
+
+def _start(config: EndpointConfig, state: EndpointState) -> int | None:
+    """When the speech that is now certain began; None while it is not."""
+    recent = state.recent_vad if state.vad_believed else ()
+    enough = sum(recent) * config.vad_frame_ms >= config.min_speech_ms
+    if not enough and state.token_end_ms is None:
+        return None
+    if any(recent):
+        return state.now_ms - (len(recent) - recent.index(True)) * config.vad_frame_ms
+    return state.now_ms - config.model_frame_ms
+
+
+def _reason_to_end(config: EndpointConfig, state: EndpointState, started_ms: int) -> Reason | None:
+    now_ms, length_ms = state.now_ms, state.now_ms - started_ms
+    if length_ms >= config.max_utterance_ms:
+        return "max_length"
+    if length_ms < config.min_utterance_ms:
+        return None
+    if state.token_end_ms is None:
+        # The model may still name the last sound, so this silence is longer than the one after words.
+        silent = now_ms - max(state.voice_end_ms, started_ms) >= config.silence_ms + config.token_lag_ms
+        return "noise" if silent or length_ms >= config.noise_timeout_ms else None
+    if now_ms - _last_sound(config, state) >= config.silence_ms:
+        return "silence"
+    return "blank" if now_ms - state.token_end_ms >= config.blank_ms else None
+
+
+def _last_sound(config: EndpointConfig, state: EndpointState) -> int:
+    """End of what either witness heard last, the model's lateness taken off but never more than half the silence."""
+    lag_ms = min(config.token_lag_ms, config.silence_ms // 2)
+    return max(state.voice_end_ms, (state.token_end_ms or 0) - lag_ms)
+
+
+def _speech_end(config: EndpointConfig, state: EndpointState, reason: Reason) -> int:
+    last_ms = _last_sound(config, state)
+    if reason == "blank":  # then what the VAD heard last was not speech
+        last_ms = state.token_end_ms or last_ms
+    return max(last_ms, state.started_ms or 0)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stt_server.errors import EarloopError
 
 Encoding = Literal["s16le", "f32le", "mulaw", "alaw"]
-Reason = Literal["silence", "max_length", "noise", "flush", "finish"]
+Reason = Literal["silence", "blank", "max_length", "noise", "flush", "finish"]
 
 
 @dataclass(frozen=True, slots=True)

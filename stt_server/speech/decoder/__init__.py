@@ -1,0 +1,5 @@
+"""From log-probabilities to words. One interface (`interface`), engines `greedy` and `reference`.
+
+Greedy is numpy alone and always there. Reference is pyctcdecode with a KenLM model: greedy while an utterance lasts,
+a beam search with the language model once it ends. Owner of kenlm and pyctcdecode.
+"""

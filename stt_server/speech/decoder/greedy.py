@@ -1,0 +1,88 @@
+"""The best label of every frame, repeats and blanks taken out (Graves et al. 2006, best path decoding)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stt_server.speech.alphabet import BLANK
+from stt_server.speech.decoder.interface import Hypothesis, TimedWord
+
+if TYPE_CHECKING:
+    from stt_server.speech.alphabet import Alphabet
+    from stt_server.speech.decoder.interface import LogProbs
+
+
+class GreedyDecoder:
+    name = "greedy"
+
+    def __init__(self, alphabet: Alphabet) -> None:
+        self.alphabet = alphabet
+
+    def open(self, hotwords: tuple[str, ...] = ()) -> GreedyDecoding:
+        """Start an utterance. The best path knows no words, so hotwords change nothing here."""
+        return GreedyDecoding(self.alphabet)
+
+
+class GreedyDecoding:
+    """Grows only: a letter once written stays, so every word but the last is settled."""
+
+    def __init__(self, alphabet: Alphabet) -> None:
+        self._alphabet = alphabet
+        self._frames = 0
+        self._previous = BLANK
+        self._words: list[TimedWord] = []
+        self._begun = _Begun()
+
+    def step(self, logprobs_TV: LogProbs) -> None:
+        labels = logprobs_TV.argmax(1)
+        best = np.exp(logprobs_TV[np.arange(len(labels)), labels])
+        for label, probability in zip(labels.tolist(), best.tolist(), strict=True):
+            if label == self._alphabet.space:
+                self._close_word()
+            elif label != BLANK:
+                self._begun.add(self._letter(label), self._frames, probability)
+            self._previous = label
+            self._frames += 1
+
+    def partial(self) -> Hypothesis:
+        settled = sum(len(word.text) + 1 for word in self._words)
+        last = self._begun.word()
+        return Hypothesis((*self._words, last), settled) if last else Hypothesis(tuple(self._words), max(0, settled - 1))
+
+    def final(self) -> Hypothesis:
+        self._close_word()
+        words = tuple(self._words)
+        return Hypothesis(words, sum(len(word.text) + 1 for word in words) - 1 if words else 0)
+
+    def _letter(self, label: int) -> str:
+        """The letter a frame adds; none where it goes on with the letter of the frame before."""
+        return "" if label == self._previous else self._alphabet.letters[label - 1]
+
+    def _close_word(self) -> None:
+        word = self._begun.word()
+        if word:
+            self._words.append(word)
+        self._begun = _Begun()
+
+
+class _Begun:
+    """The word being written: its letters, first and last frame, and the probabilities of its frames."""
+
+    def __init__(self) -> None:
+        self.letters = ""
+        self.start = self.end = 0
+        self.total, self.frames = 0.0, 0
+
+    def add(self, letter: str, frame: int, probability: float) -> None:
+        if not self.letters:
+            self.start = frame
+        self.letters += letter
+        self.end = frame + 1
+        self.total, self.frames = self.total + probability, self.frames + 1
+
+    def word(self) -> TimedWord | None:
+        if not self.letters:
+            return None
+        return TimedWord(self.letters, self.start, self.end, round(self.total / self.frames, 4))

@@ -1,0 +1,50 @@
+"""What a decoder is: `Decoder.open()` gives the decoding of one utterance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    LogProbs = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A word from frame `start` up to, not including, frame `end` of its utterance; confidence 0–1."""
+
+    text: str
+    start: int
+    end: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What an utterance says as far as is known; its first `stable` characters are settled."""
+
+    words: tuple[TimedWord, ...]
+    stable: int = 0
+
+    @property
+    def text(self) -> str:
+        return " ".join(word.text for word in self.words)
+
+
+class Decoding(Protocol):
+    """The decoding of one utterance. `step` takes log-probabilities (T, labels) of any number of frames."""
+
+    def step(self, logprobs_TV: LogProbs) -> None: ...
+    def partial(self) -> Hypothesis: ...
+    def final(self) -> Hypothesis: ...
+
+
+class Decoder(Protocol):
+    """Shared by all streams; holds no utterance."""
+
+    name: str
+
+    def open(self, hotwords: tuple[str, ...] = ()) -> Decoding: ...

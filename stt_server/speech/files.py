@@ -1,8 +1,7 @@
 """Audio files to float samples: wav, aiff, flac, ogg (opus, vorbis, flac) and mp3, from a path, bytes or an open file.
 
 What a file is, its first bytes say; names and content types lie (one assistant posts wav labelled audio/x-flac). A file
-is read forward in blocks of a second, so a long one costs no more memory than a short one. libsndfile decodes; the
-headers it is too strict or too lax about are looked at here.
+is read forward in blocks of a second, so a long one costs no more memory than a short one. libsndfile decodes.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import soundfile
 from stt_server.errors import BadAudio, BadInput, NotFound, TooLarge, Unsupported
 from stt_server.speech.pcm import MAX_CHANNELS, check_samples, mix_to_mono, to_int16
 from stt_server.speech.resample import MAX_RATE, MIN_RATE, resampler
+from stt_server.speech.sniff import container_of, open_ended_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,28 +26,9 @@ if TYPE_CHECKING:
 
 Source = str | Path | bytes | BinaryIO
 
-UNDERSTOOD = "wav, aiff, flac, ogg (opus, vorbis, flac), mp3"
 BLOCK_S = 1.0
 
-_MAGIC = [
-    (0, b"RIFF", "wav"),
-    (0, b"RF64", "wav"),
-    (0, b"FORM", "aiff"),
-    (0, b"fLaC", "flac"),
-    (0, b"OggS", "ogg"),
-    (0, b"ID3", "mp3"),
-    (0, b"\x1aE\xdf\xa3", "webm or matroska"),
-    (4, b"ftyp", "mp4 or m4a"),
-    (0, b".snd", "au"),
-    (0, b"#!AMR", "amr"),
-    (0, b"caff", "caf"),
-    (0, b"0&\xb2u\x8ef\xcf\x11", "wma"),
-]
-_READ = {"wav", "aiff", "flac", "ogg", "mp3"}
-_OGG_CODECS = {b"OpusHead": "opus", b"\x01vorbis": "vorbis", b"\x7fFLAC": "flac"}
-
 _UNKNOWN_FRAMES = 1 << 48  # libsndfile gives a huge count when a header leaves the length open
-_MAX_WAV_CHUNKS = 64
 
 
 class AudioReader:
@@ -131,14 +112,6 @@ def write_flac(target: str | Path | BinaryIO, samples: Samples, sample_rate: int
     soundfile.write(target, to_int16(samples), sample_rate, format="FLAC", subtype="PCM_16")
 
 
-def sniff(head: bytes) -> str:
-    """Name of the container or codec that these first bytes (64 are enough) begin, or "" when they are none known."""
-    for offset, magic, name in _MAGIC:
-        if head[offset:].startswith(magic):
-            return name
-    return _mpeg_kind(head)
-
-
 class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
     """soundfile seeks to where it already is after every block of a seekable file.
 
@@ -196,8 +169,8 @@ def _open_stream(source: Source) -> tuple[BinaryIO, str, BinaryIO | None]:
 def _open_reader(stream: BinaryIO, name: str, owned: BinaryIO | None) -> AudioReader:
     stream.seek(0)
     head = stream.read(64)
-    container = _container(head, name)
-    open_end_at = _open_ended_size(stream, name) if container == "wav" else None
+    container = container_of(head, name)
+    open_end_at = open_ended_size(stream, name) if container == "wav" else None
     stream.seek(0)
     try:
         file = _ForwardFile(_Tolerant(stream, open_end_at))
@@ -208,58 +181,9 @@ def _open_reader(stream: BinaryIO, name: str, owned: BinaryIO | None) -> AudioRe
     return reader
 
 
-def _container(head: bytes, name: str) -> str:
-    if not head:
-        raise BadAudio(f"{name}: empty; send {UNDERSTOOD}")
-    kind = sniff(head)
-    if kind == "ogg":
-        codecs = [codec for mark, codec in _OGG_CODECS.items() if head[28:].startswith(mark)]
-        if not codecs:
-            raise Unsupported(f"{name}: an ogg file with a codec we do not read; send {UNDERSTOOD}")
-        return f"ogg/{codecs[0]}"
-    if kind not in _READ:
-        seen = f"looks like {kind}" if kind else f"begins with {head[:8]!r}, which is no audio file we know"
-        raise Unsupported(f"{name}: {seen}; send {UNDERSTOOD}")
-    return kind
-
-
 def _check_shape(reader: AudioReader, name: str) -> None:
     if not MIN_RATE <= reader.sample_rate <= MAX_RATE:
         allowed = f"{MIN_RATE} to {MAX_RATE} Hz"
         raise Unsupported(f"{name}: sampled at {reader.sample_rate} Hz; we read {allowed}", field="sample_rate")
     if reader.channels > MAX_CHANNELS:
         raise Unsupported(f"{name}: {reader.channels} channels; we read up to {MAX_CHANNELS}", field="channels")
-
-
-def _open_ended_size(stream: BinaryIO, name: str) -> int | None:
-    """Check that a wav header is whole; where its data size stands if that is 0 and yet samples follow, as from a pipe.
-
-    Sizes beyond the end of the file, such as 0xFFFFFFFF from a pipe, libsndfile already reads as "to the end".
-    """
-    end = stream.seek(0, io.SEEK_END)
-    stream.seek(4)
-    riff_size, form = int.from_bytes(stream.read(4), "little"), stream.read(4)
-    if end >= 12 and form != b"WAVE":
-        raise Unsupported(f"{name}: a RIFF file but not wav; send {UNDERSTOOD}")
-    at = 12
-    for _ in range(_MAX_WAV_CHUNKS):
-        stream.seek(at)
-        chunk = stream.read(8)
-        if len(chunk) < 8:
-            raise BadAudio(f"{name}: the wav file is cut inside its header, after {end} bytes")
-        size = int.from_bytes(chunk[4:], "little")
-        if chunk[:4] == b"data":
-            stated_whole = riff_size + 8 == end  # really empty, with other chunks behind
-            return at + 4 if size == 0 and end > at + 8 and not stated_whole else None
-        at += 8 + size + size % 2
-    raise BadAudio(f"{name}: the wav header has no data among its first {_MAX_WAV_CHUNKS} chunks")
-
-
-def _mpeg_kind(head: bytes) -> str:
-    """mp3 or aac by the fields of a frame header (ISO 11172-3, 13818-7): 11 sync bits, then version and layer."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return ""
-    layer, bitrate, rate = head[1] >> 1 & 3, head[2] >> 4, head[2] >> 2 & 3
-    if layer == 0:
-        return "aac" if head[1] & 0xF0 == 0xF0 else ""
-    return "mp3" if bitrate != 15 and rate != 3 else ""

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stt_server.errors import BadAudio, BadInput, EarloopError, NotFound, TooLarge, Unsupported
-from stt_server.speech.files import open_audio, read_audio, sniff, write_flac, write_wav
+from stt_server.speech.files import open_audio, read_audio, write_flac, write_wav
+from stt_server.speech.sniff import sniff
 from tests.voices import say
 
 SPEECH = say("turn on the kitchen lights")

@@ -59,18 +59,18 @@ def _interpolate(
     table: Table, counts: NDArray[np.int64], kept: NDArray[np.bool_], contexts: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The share of its context that each n-gram keeps, and the share that each context has freed, 1 without words."""
-    discounts = np.where(kept, _discounts(counts)[np.minimum(counts, 3)], counts)
+    taken = np.where(kept, discounts(counts)[np.minimum(counts, 3)], counts)
     totals = np.bincount(table.context, counts, minlength=contexts)
-    freed = np.bincount(table.context, discounts, minlength=contexts)
+    freed = np.bincount(table.context, taken, minlength=contexts)
     used = totals > 0
     totals[~used], freed[~used] = 1.0, 1.0
-    return (counts - discounts) / totals[table.context], freed / totals
+    return (counts - taken) / totals[table.context], freed / totals
 
 
-def _discounts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def discounts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """What to take from n-grams counted 0, 1, 2, and 3 or more times."""
     n1, n2, n3, n4 = (int(np.count_nonzero(counts == times)) for times in range(1, 5))
-    if not (n1 and n2 and n3):
+    if not (n1 and n2 and n3 and n4):
         return np.array(FALLBACK_DISCOUNTS)
     y = n1 / (n1 + 2 * n2)
     found = np.array([0.0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3])

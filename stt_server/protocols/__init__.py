@@ -1,0 +1,1 @@
+"""Wire formats, each a codec that never touches a socket. README.md documents them."""

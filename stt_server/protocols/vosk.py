@@ -1,0 +1,145 @@
+"""The protocol of vosk-server (alphacep/vosk-server, websocket/asr_server.py; results as vosk-api's recognizer prints).
+
+    {"config": {"sample_rate": 16000, …}}    kept for the opening, no reply
+    binary, 16-bit mono                      exactly one reply each: the final that came since, else the partial
+    {"eof" : 1}                              one final, then the connection closes
+    {"reset" : 1}                            one final, the connection stays
+
+Clients send a frame and wait for its answer, so a frame with nothing to say is answered too, and a frame that ended two
+utterances gets both in one final. There are no error messages: a fault is a close frame with a reason.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from stt_server.errors import BadInput, BadOption, EarloopError
+from stt_server.messages import Audio, AudioSpec, Command, Event, Finish, Finished, Flush, Heard, Open, Partial
+from stt_server.messages import Final as Utterance
+from stt_server.protocols.codec import Message, Reply, close_code, parse_object
+from stt_server.protocols.vosk_json import final_result, partial_result
+
+DEFAULT_RATE: Final = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class VoskConfig:
+    """What `config` messages have said so far. Words are on unless switched off, as in the stock server."""
+
+    sample_rate: int = DEFAULT_RATE
+    words: bool = True
+    max_alternatives: int = 0
+    phrases: tuple[str, ...] = ()
+
+
+class VoskCodec:
+    """One connection."""
+
+    name = "vosk"
+    close_code = staticmethod(close_code)
+
+    def __init__(self) -> None:
+        self._config = VoskConfig()
+        self._opened = False
+        self._finished = False
+        self._partial = ""
+        self._finals: list[Utterance] = []
+
+    def connected(self) -> list[Command | Reply]:
+        return []
+
+    def receive(self, message: Message) -> list[Command | Reply]:
+        if isinstance(message, bytes):
+            # An odd last byte is dropped, as the original does (`len / 2`): carried over it would shift what follows.
+            return self._when_open(Audio(message[: len(message) & ~1]))
+        said = parse_object(message)
+        if "config" in said:
+            self._configure(said["config"])
+            return []
+        if said.get("eof"):
+            return self._when_open(Finish())
+        if said.get("reset"):
+            return self._when_open(Flush())
+        raise BadInput('Text must be a "config", "eof" or "reset" object; audio goes in binary messages.')
+
+    def send(self, event: Event) -> list[Message]:
+        match event:
+            case Partial(_, text, _):
+                self._partial = text
+            case Utterance():
+                self._partial = ""
+                self._finals.append(event)
+                if event.reason == "flush":
+                    return [self._final()]
+            case Heard():
+                return [self._final() if self._finals else partial_result(self._partial)]
+            case Finished():
+                return [self._final()]
+        return []
+
+    def render_error(self, error: EarloopError) -> list[Message]:  # noqa: ARG002 - the protocol has no such message
+        return []
+
+    def _configure(self, given: object) -> None:
+        """Take a config in. Once the stream is open it changes nothing, as in the original, but must still be one."""
+        config = merged(self._config, given)
+        if not self._opened:
+            self._config = config
+
+    def _when_open(self, command: Audio | Flush | Finish) -> list[Command | Reply]:
+        if self._finished:
+            return []  # the original has left by now; what was already on its way is nobody's
+        self._finished = isinstance(command, Finish)
+        if self._opened:
+            return [command]
+        self._opened = True
+        audio = AudioSpec("s16le", self._config.sample_rate, 1)
+        return [Open(self.name, audio, hotwords=self._config.phrases, acknowledge=True), command]
+
+    def _final(self) -> str:
+        """All finals that have come since the last reply, as one."""
+        finals, self._finals = self._finals, []
+        text = " ".join(final.text for final in finals if final.text)
+        words = tuple(word for final in finals for word in final.words)
+        return final_result(text, words, words_on=self._config.words, alternatives=self._config.max_alternatives)
+
+
+def merged(config: VoskConfig, given: object) -> VoskConfig:
+    """`config` with what a message says. Unknown keys and `model`, a path on another machine, are passed over.
+
+    Raises BadOption naming the key whose value cannot be.
+    """
+    if not isinstance(given, dict):
+        raise BadOption("config must be an object.", field="config")
+    changes: dict[str, Any] = {}
+    if "sample_rate" in given:
+        changes["sample_rate"] = _whole("sample_rate", given["sample_rate"])
+    if "max_alternatives" in given:
+        changes["max_alternatives"] = _whole("max_alternatives", given["max_alternatives"])
+    if "words" in given:
+        changes["words"] = bool(given["words"])
+    if "phrase_list" in given:
+        changes["phrases"] = _phrases(given["phrase_list"])
+    return replace(config, **changes)
+
+
+def _whole(name: str, value: object) -> int:
+    """A number as clients write it: 16000, 16000.000000 (the vosk command line) or either in quotes."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not 0 <= number < 1e9 or number != int(number):
+        raise BadOption(f"config.{name} must be a whole number, not {ascii(value)[:40]}.", field=f"config.{name}")
+    return int(number)
+
+
+def _phrases(value: object) -> tuple[str, ...]:
+    """The phrases to prefer. Names such as `[unk]` are symbols of vosk's grammar, not words."""
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(phrase, str) for phrase in value):
+        raise BadOption("config.phrase_list must be an array of strings.", field="config.phrase_list")
+    return tuple(phrase for phrase in value if phrase.strip() and not phrase.startswith("["))

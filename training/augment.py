@@ -27,7 +27,8 @@ RIR_SAMPLES = 6400
 def change_speed(samples: Samples, factor: float) -> Samples:
     """Faster and higher for `factor` > 1: resampling by linear interpolation moves tempo, pitch and formants."""
     positions = np.arange(int(len(samples) / factor)) * factor
-    return np.interp(positions, np.arange(len(samples)), samples).astype(np.float32)
+    faster: Samples = np.interp(positions, np.arange(len(samples)), samples).astype(np.float32)
+    return faster
 
 
 def add_noise(samples: Samples, noise: Samples, snr_db: float) -> Samples:
@@ -41,8 +42,8 @@ def reverberate(samples: Samples, response: Samples) -> Samples:
     """Convolve with a room's impulse response, aligned on its direct sound and as loud as before."""
     response = response[int(np.argmax(np.abs(response))) :][:RIR_SAMPLES]
     size = 1 << (len(samples) + len(response) - 2).bit_length()
-    wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)[: len(samples)]
-    wet = wet.astype(np.float32)
+    convolved = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size)
+    wet: Samples = convolved[: len(samples)].astype(np.float32)
     return wet * np.float32((rms(samples) + QUIETEST) / (rms(wet) + QUIETEST))
 
 
@@ -53,10 +54,12 @@ def telephone(samples: Samples) -> Samples:
     spectrum[(hertz < 200) | (hertz > 3700)] = 0
     narrow = np.clip(np.fft.irfft(spectrum, len(samples)), -1, 1)
     steps = np.round(np.sign(narrow) * np.log1p(255 * np.abs(narrow)) / np.log(256) * 127) / 127
-    return (np.sign(steps) * (256 ** np.abs(steps) - 1) / 255).astype(np.float32)
+    heard: Samples = (np.sign(steps) * (256 ** np.abs(steps) - 1) / 255).astype(np.float32)
+    return heard
 
 
 def rms(samples: Samples) -> float:
+    """Root mean square; 0 where there are no samples."""
     return float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
 
 

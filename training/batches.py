@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from stt_server.speech.features import LogMel
 from training.augment import augment, cut, mask
 from training.model import SUBSAMPLING
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from stt_server.speech.alphabet import Alphabet
+    from stt_server.speech.features import LogMel
     from training.clips import ClipArray
     from training.recipe import Augmentation
 
@@ -47,7 +47,9 @@ class Surroundings:
     rooms: Sequence[NDArray[np.float32]] = ()
 
 
-def plan_epoch(seconds: NDArray[np.float64], weights: NDArray[np.float64], batch_s: float, dice: Generator) -> list[list[int]]:
+def plan_epoch(
+    seconds: NDArray[np.float64], weights: NDArray[np.float64], batch_s: float, dice: Generator
+) -> list[list[int]]:
     """Clip numbers in batches of at most `batch_s` padded seconds, similar durations together, in random order."""
     times = np.floor(weights + dice.random(len(weights))).astype(int)
     chosen = np.repeat(np.arange(len(seconds)), times)
@@ -129,6 +131,7 @@ def frames_of(mel: LogMel, samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def collate(pairs: Sequence[tuple[NDArray[np.float32], list[int]]], clips: list[int], silence: float) -> Batch:
+    """One batch of (frames, labels) pairs, shorter clips followed by silence."""
     longest = max(len(frames) for frames, _ in pairs)
     features = np.full((len(pairs), longest, pairs[0][0].shape[1]), silence, np.float32)
     for row, (frames, _) in zip(features, pairs, strict=True):

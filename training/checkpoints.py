@@ -44,6 +44,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def load(path: Path) -> Checkpoint:
+    """Read a checkpoint. Raises NotFound, or BadInput for a file that is none."""
     if not path.is_file():
         raise NotFound(f"there is no checkpoint {path}; start the run without --resume")
     try:

@@ -82,6 +82,5 @@ def _decode_all(clips: Sequence[Clip], audio: Path, progress: Callable[[int], No
 
 def _decode(clip: Clip) -> NDArray[np.int16]:
     samples = read_audio(clip.path, SAMPLE_RATE)
-    return np.round(np.clip(samples, -1, 1 - 2**-15) * 32768).astype(np.int16)
-
-
+    pcm: NDArray[np.int16] = np.round(np.clip(samples, -1, 1 - 2**-15) * 32768).astype(np.int16)
+    return pcm

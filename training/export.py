@@ -61,6 +61,8 @@ def export_onnx(model: ConvModel, fp32: Path, int8: Path) -> None:
             output_names=["logprobs", *(f"{name}_next" for name in model.state_names)],
             verbose=False,
         )
+    if program is None:
+        raise Internal("torch exported nothing")
     plain = fp32.with_suffix(".plain.onnx")
     program.save(str(plain), external_data=False)
     quantize_dynamic(plain, int8, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"])
@@ -112,5 +114,5 @@ def check_parity(model: ConvModel, graph: Path, features: Floats, silence: float
     """`parity`, refusing an export that computes something else than was trained."""
     worst = parity(model, graph, features, silence)
     if not worst <= PARITY:
-        raise Internal(f"{graph.name} differs from the trained model by {worst:.2g} in log-probability, over {PARITY:g}")
+        raise Internal(f"{graph.name} differs from the trained model by {worst:.2g} in log-probability, over {PARITY}")
     return worst

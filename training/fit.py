@@ -74,10 +74,8 @@ def fit(
         maker.fill = model.mean.numpy().copy()
 
     def keep(name: str) -> None:
-        state = Checkpoint(
-            model.state_dict(), averaged.state_dict(), optimizer.state_dict(), progress, asdict(model.shape), alphabet.letters
-        )
-        checkpoints.save(state, folder / name)
+        weights = model.state_dict(), averaged.state_dict(), optimizer.state_dict()
+        checkpoints.save(Checkpoint(*weights, progress, asdict(model.shape), alphabet.letters), folder / name)
 
     weights = np.array([said.weight for said in train.said])
     saved = validated = clock = time.monotonic()
@@ -150,9 +148,8 @@ def ctc_loss(model: ConvModel, batch: Batch, *, bf16: bool) -> Tensor:
     """CTC (Graves et al. 2006) per letter, in float32 whatever the model ran in."""
     with torch.autocast(batch.features.device.type, torch.bfloat16, enabled=bf16):
         logprobs = model.whole(batch.features, SILENCE)
-    loss = F.ctc_loss(
-        logprobs.float().transpose(0, 1), batch.targets, batch.frames, batch.letters, reduction="sum", zero_infinity=True
-    )
+    logprobs = logprobs.float().transpose(0, 1)
+    loss = F.ctc_loss(logprobs, batch.targets, batch.frames, batch.letters, reduction="sum", zero_infinity=True)
     return loss / batch.letters.sum().clamp(min=1)
 
 
@@ -186,7 +183,13 @@ def _collapsed(alphabet: Alphabet, labels: Tensor) -> str:
 
 
 def validate(
-    model: ConvModel, dev: ClipArray, alphabet: Alphabet, mel: LogMel, progress: Progress, watcher: Watcher, plan: Schedule
+    model: ConvModel,
+    dev: ClipArray,
+    alphabet: Alphabet,
+    mel: LogMel,
+    progress: Progress,
+    watcher: Watcher,
+    plan: Schedule,
 ) -> None:
     """Word error rate per source, and the pairs a watcher shows as true / heard."""
     if not len(dev):
@@ -204,7 +207,7 @@ def set_normalisation(model: ConvModel, clips: ClipArray, mel: LogMel) -> NDArra
     """Mean and deviation of every band over a sample of clips, put into the model; returns the mean, (mels,)."""
     chosen = np.random.default_rng(0).permutation(len(clips))[:NORMALISATION_CLIPS]
     frames = np.concatenate([mel.whole(clips[int(i)]) for i in chosen])
-    mean = frames.mean(0)
+    mean: NDArray[np.float32] = frames.mean(0)
     model.set_normalisation(mean.tolist(), frames.std(0).clip(0.1).tolist())
     return mean
 

@@ -104,6 +104,8 @@ class ConvModel(nn.Module):
     """
 
     state_names = ("mel", "conv", "blocks", "gru")
+    mean: Tensor
+    scale: Tensor
 
     def __init__(self, shape: ConvShape) -> None:
         super().__init__()

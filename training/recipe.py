@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from pathlib import Path  # noqa: TC003  (pydantic reads the annotation)
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -150,6 +150,7 @@ def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
 
 
 def find_recipe(name: str) -> Path:
+    """A recipe's file: the path given, or the shipped one of that name. Raises NotFound naming those shipped."""
     for path in (Path(name), RECIPES / f"{name}.yaml"):
         if path.is_file():
             return path

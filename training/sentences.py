@@ -18,16 +18,14 @@ if TYPE_CHECKING:
 DIGITS = ("zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TEENS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
 TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-MONTHS = (
-    "january february march april may june july august september october november december".split()  # noqa: SIM905
-)
+MONTHS = "january february march april may june july august september october november december".split()
 ORDINALS = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "  # noqa: SIM905
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
     "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth thirtieth"
 ).split()
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 COMMANDS = (
-    "yes no stop go help cancel pause play next back repeat continue start on off up down left right forward "  # noqa: SIM905
+    "yes no stop go help cancel pause play next back repeat continue start on off up down left right forward "
     "backward follow learn visual open close louder quieter mute resume snooze enter erase rubout hello goodbye wow "
     "bed bird cat dog tree house happy marvin sheila zero one two three four five six seven eight nine ten"
 ).split()
@@ -73,7 +71,8 @@ def _date(dice: random.Random) -> str:
 
 
 def _time(dice: random.Random) -> str:
-    return f"{dice.choice(DIGITS[2:] + TEENS[:3])} {_below_hundred(dice)}" + dice.choice(["", " a m", " p m", " o'clock"])
+    hour = dice.choice(DIGITS[2:] + TEENS[:3])
+    return f"{hour} {_below_hundred(dice)}" + dice.choice(["", " a m", " p m", " o'clock"])
 
 
 def _command(dice: random.Random) -> str:

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 16000
 ACCENTS = ("en-us", "en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029")
 VARIANTS = (
-    " +f1 +f2 +f3 +f4 +m1 +m2 +m3 +m4 +m5 +m6 +m7 +klatt +klatt2 +klatt3 +klatt4 +klatt6 +Andy +Annie +Alex +adam "  # noqa: SIM905
+    " +f1 +f2 +f3 +f4 +m1 +m2 +m3 +m4 +m5 +m6 +m7 +klatt +klatt2 +klatt3 +klatt4 +klatt6 +Andy +Annie +Alex +adam "
     "+steph +steph2 +Mario +Storm +Lee +linda +Denis +Gene +Gene2 +Jacky +john +Max +norbert +travis +victor +Zac "
     "+belinda +ed +Alicia +Andrea +antonio +aunty +benjamin +boris +caleb +david +edward +edward2 +grandpa +iven "
-    "+iven2 +iven3 +marcelo +Marco +Mike +miguel +paul +pablo +pedro +quincy +RicishayMax +RicishayMax2 +robert +sandro "
-    "+shelby +Henrique +Diogo +michel +kaukovalta +Mr"
+    "+iven2 +iven3 +marcelo +Marco +Mike +miguel +paul +pablo +pedro +quincy +RicishayMax +RicishayMax2 +robert "
+    "+sandro +shelby +Henrique +Diogo +michel +kaukovalta +Mr"
 ).split(" ")
 FLITE = ("slt", "slt", "rms", "rms", "kal16", "kal")
 HELD_OUT = ("en-us+f5", "en-us+m8", "en-gb+anika", "en-us+Michael", "en-gb-scotland+rob", "en-us+Hugo", "flite:awb")
@@ -74,7 +74,9 @@ def as_spoken(text: str) -> str:
     words = text.split()
     single = [False, *(len(word) == 1 for word in words), False]
     spelled = [single[i] and (single[i - 1] or single[i + 1]) for i in range(1, len(words) + 1)]
-    return " ".join("eigh" if word == "a" and is_spelled else word for word, is_spelled in zip(words, spelled, strict=True))
+    return " ".join(
+        "eigh" if word == "a" and is_spelled else word for word, is_spelled in zip(words, spelled, strict=True)
+    )
 
 
 def speak(utterance: Utterance) -> NDArray[np.float32]:
@@ -82,20 +84,26 @@ def speak(utterance: Utterance) -> NDArray[np.float32]:
     if utterance.voice.startswith("flite:"):
         command = _flite(utterance)
     else:
-        command = ["espeak-ng", "--stdout", "-v", utterance.voice, "-s", str(utterance.rate), "-p", str(utterance.pitch)]
-        command.append(as_spoken(utterance.text))
+        command = _espeak(utterance)
     if shutil.which(command[0]) is None:
-        raise Unsupported(f"{command[0]} is not installed; synthetic speech needs the Debian packages espeak-ng and flite")
+        raise Unsupported(
+            f"{command[0]} is not installed; synthetic speech needs espeak-ng and flite"
+        )
     done = subprocess.run(command, capture_output=True, check=True, timeout=TIMEOUT_S)
     samples, rate = soundfile.read(io.BytesIO(_unstreamed(done.stdout)), dtype="float32")
     return resample(samples, rate, SAMPLE_RATE)
 
 
+def _espeak(utterance: Utterance) -> list[str]:
+    voice, rate, pitch = utterance.voice, str(utterance.rate), str(utterance.pitch)
+    return ["espeak-ng", "--stdout", "-v", voice, "-s", rate, "-p", pitch, as_spoken(utterance.text)]
+
+
 def _flite(utterance: Utterance) -> list[str]:
     stretch = f"duration_stretch={170 / utterance.rate:.2f}"
     pitch = f"int_f0_target_mean={utterance.pitch}"
-    voice = utterance.voice.removeprefix("flite:")
-    return ["flite", "-voice", voice, "--setf", stretch, "--setf", pitch, "-t", as_spoken(utterance.text), "-o", "/dev/stdout"]
+    voice, text = utterance.voice.removeprefix("flite:"), as_spoken(utterance.text)
+    return ["flite", "-voice", voice, "--setf", stretch, "--setf", pitch, "-t", text, "-o", "/dev/stdout"]
 
 
 def _unstreamed(wav: bytes) -> bytes:

@@ -1,0 +1,95 @@
+"""The model card, written from measured facts alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from stt_server.corpus.clip import Clip
+    from training.recipe import Recipe
+
+RATES = ("wer", "cer", "exact")
+LIMITS = """## Limits
+
+A small model of a few hours of speech: short commands, numbers and spellings are what it hears best; dictation, far
+microphones and children's voices are not. The test sources share their rooms and microphones with training, though no
+speaker. Never quote these rates for the official test sets of the corpora named above."""
+LICENCES = {
+    "speechocean762": "CC BY 4.0 (Junbo Zhang et al. 2021)",
+    "an4": "CMU AN4 licence, BSD-style (Carnegie Mellon University 1991-2005)",
+    "ljspeech": "public domain (Keith Ito, LibriVox)",
+    "speech_commands": "CC BY 4.0 (Pete Warden 2018)",
+    "speech_commands_yesno": "CC BY 4.0 (Pete Warden 2018)",
+    "fsdd": "CC BY-SA 4.0 (Zohar Jackson et al.)",
+    "fsdd_strings": "CC BY-SA 4.0 (Zohar Jackson et al.)",
+    "custom_keywords": "CC BY 4.0 (Shawn Hymel)",
+    "precise_community": "public domain dedication of each contributor (Mycroft AI community)",
+    "librispeech": "CC BY 4.0 (Vassil Panayotov et al. 2015)",
+    "alphanumeric_accents": "MIT (Sakshee Patil 2024)",
+    "asterisk_allison": "CC BY-SA 3.0 (Allison Smith, Digium)",
+    "freeswitch_callie": "CC BY 3.0 (FreeSWITCH Solutions 2018)",
+    "wiktionary_words": "per clip: CC0, public domain, CC BY, CC BY-SA (contributors of Wikimedia Commons)",
+    "dspspeech20": "MIT (Zhongyu Chen 2019)",
+    "synthetic": "made by the recipe with espeak-ng and flite",
+}
+
+
+def write_card(path: Path, manifest: dict[str, Any], clips: Sequence[Clip], recipe: Recipe) -> None:
+    """`card.md`: what the model is, what it learned from, how well it hears and what it is not for."""
+    sections = [_head(manifest), _data(clips, recipe), _rates(manifest["error_rates"]), LIMITS]
+    path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def _head(manifest: dict[str, Any]) -> str:
+    lineage = manifest["lineage"]
+    return f"""# {manifest["name"]} {manifest["version"]}
+
+A streaming CTC model for English: {manifest["parameters"] / 1e6:.1f} million parameters, convolutions and one GRU,
+{manifest["right_context_ms"]} ms of right context, steps of {manifest["step_frames"] * 10} ms, fp32 and int8.
+Trained for {lineage["training_minutes"]} minutes, {lineage["steps"]} steps, by recipe `{lineage["recipe"]}` at commit
+{lineage["code"]}.
+
+Licence: {manifest["licence"]}."""
+
+
+def _data(clips: Sequence[Clip], recipe: Recipe) -> str:
+    hours: dict[str, float] = defaultdict(float)
+    count: dict[str, int] = defaultdict(int)
+    for clip in clips:
+        hours[clip.source] += (clip.duration_s or 0.0) / 3600
+        count[clip.source] += 1
+    rows = [[name, str(count[name]), f"{hours[name]:.2f}", LICENCES.get(name, "see its folder")] for name in hours]
+    noise = f"Noise and room responses for augmentation: {', '.join(recipe.data.noise) or 'none'}."
+    total = f"{sum(hours.values()):.1f} hours in all."
+    return "## Data\n\n" + table(["source", "clips", "hours", "licence"], rows) + f"\n\n{total} {noise}"
+
+
+def _rates(rows: Iterable[dict[str, Any]]) -> str:
+    text = "## Error rates\n\nIn per cent, as served, with 95 % bootstrap intervals over utterances.\n\n"
+    columns = ["source", "clips", "decoder", "WER", "CER", "exact utterances"]
+    cells = [
+        [
+            row["source"],
+            str(row["utterances"]),
+            row["decoder"],
+            *(percent(row[name]) for name in ("wer", "cer", "exact")),
+        ]
+        for row in rows
+    ]
+    return text + table(columns, cells)
+
+
+def percent(estimate: dict[str, float]) -> str:
+    """An estimate's value and interval in per cent."""
+    value, low, high = (100 * estimate[name] for name in ("value", "low", "high"))
+    return f"{value:.1f} ({low:.1f} to {high:.1f})"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [list(columns), ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,54 @@
+"""What a run shows while it learns: a line of progress, and "true / heard" after each validation."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from training.checkpoints import Progress
+
+SHOWN_PER_SOURCE = 2
+
+
+class Terminal:
+    """Shows a run on the terminal and keeps every line of it in `log`, one JSON object a line."""
+
+    def __init__(self, log: Path, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self.log = log
+
+    def step(self, progress: Progress, loss: float, rate: float, share: float, speed: float) -> None:
+        left = progress.seconds * (1 - share) / share if share else 0.0
+        self.console.print(
+            f"{share:6.1%}  step {progress.step:6d}  epoch {progress.epoch:3d}  loss {loss:6.3f}  rate {rate:.2e}  "
+            f"{speed:5.0f} x real time  {left / 60:5.0f} min left"
+        )
+        self._keep("step", step=progress.step, loss=loss, rate=rate, speed=speed)
+
+    def validated(self, progress: Progress, wer: dict[str, float], pairs: Sequence[tuple[str, str, str]]) -> None:
+        table = Table(title=f"step {progress.step}, greedy", title_justify="left", show_lines=False)
+        for column in ("source", "WER %", "true", "heard"):
+            table.add_column(column)
+        for source, rate in wer.items():
+            mine = [(true, heard) for name, true, heard in pairs if name == source]
+            shown = mine[:: max(1, len(mine) // SHOWN_PER_SOURCE)][:SHOWN_PER_SOURCE]
+            for row, (true, heard) in enumerate(shown):
+                table.add_row(source if row == 0 else "", f"{100 * rate:.1f}" if row == 0 else "", true, heard)
+        self.console.print(table)
+        self._keep("validated", step=progress.step, wer=wer)
+
+    def say(self, sentence: str) -> None:
+        self.console.print(sentence)
+        self._keep("said", sentence=sentence)
+
+    def _keep(self, event: str, **keys: object) -> None:
+        with self.log.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"event": event, "at": round(time.time(), 3), **keys}) + "\n")

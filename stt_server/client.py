@@ -1,9 +1,10 @@
 """A client of the native protocol (`/v1/stream`): speech goes in as bytes, typed events come out.
 
     async with await connect("http://127.0.0.1:2700", Open("native", AudioSpec(sample_rate=48_000))) as stream:
-        sender = asyncio.create_task(speak(stream))          # await stream.send(chunk) …, then await stream.finish()
-        async for event in stream:                           # Partial, Final, …; ends after Finished
+        async for event in stream.converse(chunks):          # Partial, Final, …; ends after Finished
             …
+
+or with `send`, `flush` and `finish` in one task and `async for event in stream` in another.
 
 Whatever goes wrong is a kind of `stt_server.errors`: what the server says by the code it gives, a refused connection as
 Unavailable, an HTTP 503 as Busy with its `retry_after_s`, silence beyond a deadline as TimedOut.
@@ -23,10 +24,10 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from stt_server import messages
 from stt_server.errors import BadInput, BadOption, Busy, EarloopError, Internal, NotFound, TimedOut, Unavailable
-from stt_server.messages import Event, Final, Finished, Open, Ready, Transcript
+from stt_server.messages import Event, Final, Finished, Flush, Open, Ready, Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -64,6 +65,7 @@ class StreamClient:
         self._deadlines = deadlines
         self._patience_s: float | None = None
         self._reading: asyncio.Timeout | None = None
+        self._speaker_fault: BaseException | None = None
 
     async def send(self, data: bytes) -> None:
         """Audio as the options announced it, cut anywhere. Waits while the server is slower than the speaker."""
@@ -91,6 +93,32 @@ class StreamClient:
             event = parse(await self._read())
             if event is not None:
                 yield event
+
+    async def converse(self, said: AsyncIterable[bytes | Flush]) -> AsyncIterator[Event | Pong]:
+        """Send all audio, flushing where that is said, then finish; meanwhile the events, as in iterating.
+
+        An error of `said` or of sending ends it too, and is raised here.
+        """
+        speaking = asyncio.create_task(self._speak(said))
+        try:
+            async for event in self:
+                yield event
+            await speaking
+        except Unavailable as gone:
+            raise self._speaker_fault or gone from None
+        finally:
+            speaking.cancel()
+            await asyncio.wait({speaking})
+
+    async def _speak(self, said: AsyncIterable[bytes | Flush]) -> None:
+        try:
+            async for each in said:
+                await (self.flush() if isinstance(each, Flush) else self.send(each))
+            await self.finish()
+        except BaseException as fault:
+            self._speaker_fault = fault
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Leave at once; without `finish`, what was not yet final is lost. May be called again."""
@@ -159,21 +187,15 @@ def recognize(url: str, chunks: Iterable[bytes], options: Open | None = None) ->
 
 async def _recognize(url: str, chunks: Iterable[bytes], options: Open | None) -> Transcript:
     async with await connect(url, options) as stream:
-        sender = asyncio.create_task(_speak(stream, chunks))
-        try:
-            events = [event async for event in stream]
-            await sender
-        finally:
-            sender.cancel()
+        events = [event async for event in stream.converse(_each(chunks))]
     finals = tuple(event for event in events if isinstance(event, Final))
     audio_s = next(event.audio_s for event in events if isinstance(event, Finished))
     return Transcript(stream.ready.model, stream.ready.language, audio_s, finals)
 
 
-async def _speak(stream: StreamClient, chunks: Iterable[bytes]) -> None:
+async def _each(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:
     for chunk in chunks:
-        await stream.send(chunk)
-    await stream.finish()
+        yield chunk
 
 
 def stream_url(url: str) -> str:

@@ -1,10 +1,11 @@
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Response
 
 from stt_server import client
@@ -63,7 +64,10 @@ class Scripted:
         self.silent_at = silent_at
 
     async def __call__(self, connection: ServerConnection) -> None:
-        codec = NativeCodec()
+        with suppress(ConnectionClosed):
+            await self._listen(connection, NativeCodec())
+
+    async def _listen(self, connection, codec) -> None:
         async for message in connection:
             try:
                 for command in codec.receive(message):
@@ -285,6 +289,39 @@ async def test_a_connection_that_ends_early_is_no_finished_stream():
         with pytest.raises(Unavailable, match="1013.*restarting"):
             await all_of(stream)
         await stream.send(b"nobody")  # the reader has said why
+
+
+async def test_a_conversation_sends_audio_and_flushes_while_it_yields_events():
+    async def said():
+        yield bytes(3200)
+        yield Flush()
+        yield bytes(3200)
+
+    server = Scripted()
+    async with serving(server) as url, await connect(url) as stream:
+        events = [event async for event in stream.converse(said())]
+    assert events == [*SAID, *LAST.values(), Finished(0.2, "first")]
+    assert [type(command) for command in server.told] == [Open, Audio, Flush, Audio, Finish]
+
+
+async def test_a_fault_of_the_speaker_ends_the_conversation_and_is_raised():
+    async def broken():
+        yield bytes(3200)
+        raise Unavailable("The microphone was unplugged.")
+
+    async with serving(Scripted()) as url, await connect(url) as stream:
+        with pytest.raises(Unavailable, match="unplugged"):
+            [event async for event in stream.converse(broken())]
+
+
+async def test_a_fault_of_the_server_ends_a_speaker_who_waits():
+    async def waits():
+        yield b"x"
+        await asyncio.Event().wait()
+
+    async with serving(Scripted(fails=Internal("Broken."))) as url, await connect(url) as stream:
+        with pytest.raises(Internal, match="Broken"):
+            [event async for event in stream.converse(waits())]
 
 
 @pytest.mark.parametrize("message", ["hello", "[]", '{"type":"final"}', '{"type":"error"}', b"\xff\x00"])

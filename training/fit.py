@@ -81,6 +81,8 @@ def fit(
     saved = validated = clock = time.monotonic()
     mean_loss, heard_s, heard_from = 0.0, 0.0, clock
     while (share := share_done(plan, progress, len(maker))) < 1.0 and not stop():
+        calm = share >= 1 - plan.calm_share
+        maker.augmentation = recipe.calm if calm else recipe.augmentation
         maker.set_plan(_plan(train, weights, plan, progress.epoch), plan.seed, progress.epoch)
         for batch in loader(maker, plan.workers, progress.batch):
             share = share_done(plan, progress, len(maker))
@@ -101,7 +103,7 @@ def fit(
             if now - validated > 60 * plan.validate_minutes:
                 validate(averaged, dev, alphabet, mel, progress, watcher, plan)
                 clock = validated = heard_from = time.monotonic()
-            if share >= 1.0 or stop():
+            if share >= 1.0 or stop() or calm != (share >= 1 - plan.calm_share):
                 break
         else:
             progress.epoch, progress.batch = progress.epoch + 1, 0

@@ -71,6 +71,7 @@ class Schedule(Section):
     weight_decay: float = 0.01
     clip_norm: float = 5.0
     average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are exported")
+    calm_share: float = Field(0.0, ge=0, lt=1, description="last share of the run that learns with `calm` augmentation")
     validate_minutes: float = Field(8.0, gt=0)
     seed: int = 1
     bf16: bool = True
@@ -127,6 +128,7 @@ class Recipe(Section):
     model: Model = Model()
     schedule: Schedule = Schedule()
     augmentation: Augmentation = Augmentation()
+    calm: Augmentation = Augmentation()
     lm: LanguageModel | None = None
     kit: Kit = Kit()
     licence: str = "the licences of the data; see the model card"

@@ -64,12 +64,21 @@ def rms(samples: Samples) -> float:
 
 
 def augment(
-    samples: Samples, recipe: Augmentation, noises: Sequence[Samples], rooms: Sequence[Samples], dice: Generator
+    samples: Samples,
+    recipe: Augmentation,
+    noises: Sequence[Samples],
+    rooms: Sequence[Samples],
+    dice: Generator,
+    *,
+    lead: bool,
 ) -> Samples:
-    """One draw of every change. `noises` and `rooms` may be empty; then those changes do not happen."""
+    """One draw of every change. `noises` and `rooms` may be empty; then those changes do not happen.
+
+    Whether silence is put around the clip, `lead`, the caller draws.
+    """
     if dice.random() < recipe.speed:
         samples = change_speed(samples, _between(recipe.speed_range, dice))
-    if dice.random() < recipe.lead:
+    if lead:
         samples = _with_lead(samples, recipe.lead_s, dice)
     if rooms and dice.random() < recipe.reverb:
         samples = reverberate(samples, rooms[dice.integers(len(rooms))])

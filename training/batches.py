@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16000
 SHORT_S, JOINED_S = 2.0, 8.0
+PAUSE_S = 0.3
+Take = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Batch:
     targets: Tensor
     frames: Tensor
     letters: Tensor
-    clips: list[int]
+    takes: list[Take]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +50,32 @@ class Surroundings:
 
 
 def plan_epoch(
-    seconds: NDArray[np.float64], weights: NDArray[np.float64], batch_s: float, dice: Generator
-) -> list[list[int]]:
-    """Clip numbers in batches of at most `batch_s` padded seconds, similar durations together, in random order."""
+    seconds: NDArray[np.float64], weights: NDArray[np.float64], batch_s: float, dice: Generator, join: float = 0.0
+) -> list[list[Take]]:
+    """Takes in batches of at most `batch_s` padded seconds, similar durations together, in random order.
+
+    A take is a clip or, with probability `join` for a short one, a clip and another that follows it. They are paired
+    here and not when a batch is made, since one long take among short ones would pad them all.
+    """
     times = np.floor(weights + dice.random(len(weights))).astype(int)
-    chosen = np.repeat(np.arange(len(seconds)), times)
-    order = chosen[np.argsort(seconds[chosen] * dice.uniform(0.9, 1.1, len(chosen)))]
-    batches: list[list[int]] = [[]]
+    takes = [_take(clip, seconds, join, dice) for clip in np.repeat(np.arange(len(seconds)), times).tolist()]
+    lengths = np.array([seconds[list(take)].sum() for take in takes])
+    batches: list[list[Take]] = [[]]
     longest = 0.0
-    for clip in order.tolist():
-        longest = max(longest, float(seconds[clip]))
+    for index in np.argsort(lengths * dice.uniform(0.9, 1.1, len(takes))).tolist():
+        longest = max(longest, float(lengths[index]))
         if batches[-1] and longest * (len(batches[-1]) + 1) > batch_s:
             batches.append([])
-            longest = float(seconds[clip])
-        batches[-1].append(clip)
+            longest = float(lengths[index])
+        batches[-1].append(takes[index])
     return [batches[i] for i in dice.permutation(len(batches))]
+
+
+def _take(clip: int, seconds: NDArray[np.float64], join: float, dice: Generator) -> Take:
+    if seconds[clip] >= SHORT_S or dice.random() >= join:
+        return (clip,)
+    other = int(dice.integers(len(seconds)))
+    return (clip, other) if seconds[other] <= JOINED_S - SHORT_S else (clip,)
 
 
 class BatchMaker(Dataset[Batch]):
@@ -79,7 +92,7 @@ class BatchMaker(Dataset[Batch]):
     ) -> None:
         self.clips, self.alphabet, self.mel = clips, alphabet, mel
         self.augmentation, self.surroundings, self.fill = augmentation, surroundings or Surroundings(), fill
-        self.plan: list[list[int]] = []
+        self.plan: list[list[Take]] = []
         self.key = (0, 0)
 
     def __len__(self) -> int:
@@ -87,39 +100,39 @@ class BatchMaker(Dataset[Batch]):
 
     def __getitem__(self, number: int) -> Batch:
         dice = np.random.default_rng((*self.key, number))
-        pairs = [self._example(clip, dice) for clip in self.plan[number]]
+        # One draw for the whole batch: a lead before one clip pads all the others.
+        lead = self.augmentation is not None and dice.random() < self.augmentation.lead
+        pairs = [self._example(take, lead, dice) for take in self.plan[number]]
         return collate(pairs, self.plan[number], self.mel.recipe.silence)
 
-    def set_plan(self, plan: list[list[int]], seed: int, epoch: int) -> None:
+    def set_plan(self, plan: list[list[Take]], seed: int, epoch: int) -> None:
         self.plan, self.key = plan, (seed, epoch)
 
-    def _example(self, clip: int, dice: Generator) -> tuple[NDArray[np.float32], list[int]]:
-        samples, text = self.clips[clip], self.clips.said[clip].text
+    def _example(self, take: Take, lead: bool, dice: Generator) -> tuple[NDArray[np.float32], list[int]]:
+        samples, text = self._joined(take, dice)
         if self.augmentation is None:
             return frames_of(self.mel, samples), self.alphabet.encode(text)
-        samples, text = self._varied(samples, text, self.augmentation, dice)
+        samples, text = self._varied(samples, text, self.augmentation, lead, dice)
         frames = frames_of(self.mel, samples)
         if self.fill is not None:
             mask(frames, self.augmentation, self.fill, dice)
         return frames, self.alphabet.encode(text)
 
+    def _joined(self, take: Take, dice: Generator) -> tuple[NDArray[np.float32], str]:
+        if len(take) == 1:
+            return self.clips[take[0]], self.clips.said[take[0]].text
+        pause = np.zeros(int(dice.uniform(0, PAUSE_S) * SAMPLE_RATE), np.float32)
+        parts = [part for clip in take for part in (pause, self.clips[clip])][1:]
+        return np.concatenate(parts), " ".join(self.clips.said[clip].text for clip in take).strip()
+
     def _varied(
-        self, samples: NDArray[np.float32], text: str, recipe: Augmentation, dice: Generator
+        self, samples: NDArray[np.float32], text: str, recipe: Augmentation, lead: bool, dice: Generator
     ) -> tuple[NDArray[np.float32], str]:
         around = self.surroundings
         if dice.random() < recipe.empty:
             quiet = cut(around.noises, len(samples), dice) if around.noises else np.zeros_like(samples)
             samples, text = quiet * np.float32(dice.random() < 0.8), ""
-        elif len(samples) < SHORT_S * SAMPLE_RATE and dice.random() < recipe.join:
-            samples, text = self._joined(samples, text, dice)
-        return augment(samples, recipe, around.noises, around.rooms, dice), text
-
-    def _joined(self, samples: NDArray[np.float32], text: str, dice: Generator) -> tuple[NDArray[np.float32], str]:
-        other = int(dice.integers(len(self.clips)))
-        if self.clips.seconds[other] > JOINED_S - SHORT_S:
-            return samples, text
-        pause = np.zeros(int(dice.uniform(0, 0.3) * SAMPLE_RATE), np.float32)
-        return np.concatenate([samples, pause, self.clips[other]]), f"{text} {self.clips.said[other].text}".strip()
+        return augment(samples, recipe, around.noises, around.rooms, dice, lead=lead), text
 
 
 def frames_of(mel: LogMel, samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -130,7 +143,7 @@ def frames_of(mel: LogMel, samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return mel.whole(np.pad(samples, (0, (frames - 1) * recipe.hop + recipe.window - len(samples))))
 
 
-def collate(pairs: Sequence[tuple[NDArray[np.float32], list[int]]], clips: list[int], silence: float) -> Batch:
+def collate(pairs: Sequence[tuple[NDArray[np.float32], list[int]]], takes: list[Take], silence: float) -> Batch:
     """One batch of (frames, labels) pairs, shorter clips followed by silence."""
     longest = max(len(frames) for frames, _ in pairs)
     features = np.full((len(pairs), longest, pairs[0][0].shape[1]), silence, np.float32)
@@ -141,7 +154,7 @@ def collate(pairs: Sequence[tuple[NDArray[np.float32], list[int]]], clips: list[
         torch.tensor([label for _, labels in pairs for label in labels], dtype=torch.long),
         torch.tensor([len(frames) // SUBSAMPLING for frames, _ in pairs]),
         torch.tensor([len(labels) for _, labels in pairs]),
-        clips,
+        takes,
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from stt_server.speech.alphabet import Alphabet
     from stt_server.speech.features import LogMel
-    from training.batches import Batch, Surroundings
+    from training.batches import Batch, Surroundings, Take
     from training.clips import ClipArray
     from training.recipe import Recipe, Schedule
 
@@ -83,7 +83,7 @@ def fit(
     while (share := share_done(plan, progress, len(maker))) < 1.0 and not stop():
         calm = share >= 1 - plan.calm_share
         maker.augmentation = recipe.calm if calm else recipe.augmentation
-        maker.set_plan(_plan(train, weights, plan, progress.epoch), plan.seed, progress.epoch)
+        maker.set_plan(_plan(train, weights, plan, progress.epoch, recipe.augmentation.join), plan.seed, progress.epoch)
         for batch in loader(maker, plan.workers, progress.batch):
             share = share_done(plan, progress, len(maker))
             rate = learning_rate(plan, share)
@@ -112,8 +112,8 @@ def fit(
     return averaged
 
 
-def _plan(train: ClipArray, weights: NDArray[np.float64], plan: Schedule, epoch: int) -> list[list[int]]:
-    return plan_epoch(train.seconds, weights, plan.batch_s, np.random.default_rng((plan.seed, epoch)))
+def _plan(train: ClipArray, weights: NDArray[np.float64], plan: Schedule, epoch: int, join: float) -> list[list[Take]]:
+    return plan_epoch(train.seconds, weights, plan.batch_s, np.random.default_rng((plan.seed, epoch)), join)
 
 
 def share_done(plan: Schedule, progress: Progress, batches: int) -> float:
@@ -175,8 +175,8 @@ def transcribe(model: ConvModel, clips: ClipArray, alphabet: Alphabet, mel: LogM
         batch = maker[number]
         with torch.autocast(batch.features.device.type, torch.bfloat16, enabled=bf16):
             best = model.whole(batch.features, SILENCE).argmax(-1)
-        for clip, labels, frames in zip(batch.clips, best, batch.frames, strict=True):
-            texts[clip] = _collapsed(alphabet, labels[: int(frames)])
+        for take, labels, frames in zip(batch.takes, best, batch.frames, strict=True):
+            texts[take[0]] = _collapsed(alphabet, labels[: int(frames)])
     return texts
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LATENCY_S: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
+_STEP_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _BATCH: Final = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -32,10 +33,15 @@ class Metrics:
         self._audio = self._counter("audio_seconds", "Audio recognised, in seconds")
         self._failures = self._counter("failures", "Streams and requests that failed, by error code", ["code"])
         self._refused = self._counter("refused", "Streams and requests refused at the door, by reason", ["reason"])
-        self._chunk = self._histogram("chunk_latency_seconds", "From a chunk's arrival to its batch's answer")
-        self._final = self._histogram("final_latency_seconds", "From the endpoint of an utterance to its final")
+        self._chunk = self._histogram(
+            "chunk_latency_seconds", "From the arrival of audio that filled a step to its events"
+        )
+        self._final = self._histogram(
+            "final_latency_seconds", "From the arrival of the audio or command that ended an utterance to its final"
+        )
         self._lag = self._histogram("queue_lag_seconds", "How long audio waited for its batch")
         self._batch = self._histogram("batch_size", "Streams in one call of the acoustic model", _BATCH)
+        self._step = self._histogram("step_seconds", "One call of the acoustic model with its decoding", _STEP_S)
 
     def _counter(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Counter:
         return Counter(f"earloop_{name}", help_text, labels, registry=self.registry)
@@ -71,6 +77,10 @@ class Metrics:
         """One call of the acoustic model over `size` streams, the oldest of whose audio waited `lag_s`."""
         self._batch.observe(size)
         self._lag.observe(lag_s)
+
+    def step(self, seconds: float) -> None:
+        """How long such a call took, decoding and retries included."""
+        self._step.observe(seconds)
 
     def render(self) -> bytes:
         """The exposition text, to be served as `CONTENT_TYPE`."""

@@ -22,11 +22,14 @@ def test_a_final_counts_its_utterance_and_its_latency():
     assert value(metrics, "final_latency_seconds_bucket", le="0.1") == 0
 
 
-def test_a_batch_counts_its_size_and_how_long_it_waited():
+def test_a_batch_counts_its_size_how_long_it_waited_and_how_long_it_took():
     metrics = Metrics()
     metrics.batch(16, lag_s=0.03)
+    metrics.step(0.015)
     assert value(metrics, "batch_size_sum") == 16
     assert value(metrics, "queue_lag_seconds_sum") == 0.03
+    assert value(metrics, "step_seconds_bucket", le="0.02") == 1
+    assert value(metrics, "step_seconds_bucket", le="0.01") == 0
 
 
 def test_failures_and_refusals_are_told_apart_by_their_code():

@@ -1,0 +1,220 @@
+"""What the inference thread does, turn by turn: take what came, move the ready streams one step, say what was heard.
+
+    inbox ─ accept, stream by stream ─ choose ─ ONE advance for up to max_batch streams ─ take ─ Outcome
+
+A stream's audio is taken from the inbox only while it has no full step, so the bound of its queue is the bound of all
+its audio. While a batch runs, new audio piles up and is accepted in one go. Live streams go before uploads: an upload
+advances when no live stream is ready, and once in `UPLOAD_SHARE` batches, so that a busy server still ends its uploads.
+
+Nothing here knows asyncio: the thread hands an `Outcome` to the loop (`Engine`), once a turn.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from stt_server import messages
+from stt_server.errors import EarloopError, Internal
+from stt_server.logs import EventLog
+from stt_server.messages import Audio, Behind, Failed, Finished, Flush, Heard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from stt_server.engine.inbox import Inbox, Lane, Piece
+    from stt_server.engine.interface import Recognizer
+    from stt_server.engine.limits import Limits
+    from stt_server.messages import Event
+    from stt_server.metrics import Metrics
+
+UPLOAD_SHARE: Final = 8
+TAKE_S: Final = 0.5  # audio accepted at once: bounds what one stream makes the others wait
+NOTICE_EVERY_S: Final = 1.0
+
+log = EventLog("engine")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a turn has for the event loop: events by stream, and streams whose sender may go on."""
+
+    events: dict[Lane, list[Event]] = field(default_factory=dict)
+    roomy: list[Lane] = field(default_factory=list)
+
+    def say(self, lane: Lane, event: Event) -> None:
+        self.events.setdefault(lane, []).append(event)
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.roomy)
+
+
+class Batcher:
+    """Belongs to one thread; `turn` is called there again and again."""
+
+    def __init__(
+        self, recognizer: Recognizer, inbox: Inbox, limits: Limits, metrics: Metrics, clock: Callable[[], float]
+    ) -> None:
+        self._recognizer = recognizer
+        self._inbox = inbox
+        self._limits = limits
+        self._metrics = metrics
+        self._clock = clock
+        # Streams that may have something to do, the longest unserved first.
+        self._live: dict[Lane, None] = {}
+        self._uploads: dict[Lane, None] = {}
+        self._passed_over = 0
+        self._outcome = Outcome()
+
+    def turn(self) -> Outcome | None:
+        """Wait for work, do one batch of it. None when the inbox was stopped."""
+        news = self._inbox.news(wait=not (self._live or self._uploads))
+        if news is None:
+            return None
+        for lane in news:
+            (self._live if lane.live else self._uploads)[lane] = None
+        if stack := self._choose():
+            self._advance(stack)
+        self._notice_lag()
+        outcome, self._outcome = self._outcome, Outcome()
+        outcome.roomy = self._inbox.roomy()
+        return outcome
+
+    # ---------------------------------------------------------------------------------------------- whose turn it is
+
+    def _choose(self) -> list[Lane]:
+        """The ready streams to advance now: live before uploads, but for the uploads' small share."""
+        live = self._fed(self._live)
+        if live and not (self._uploads and self._passed_over >= UPLOAD_SHARE):
+            self._passed_over += bool(self._uploads)
+            return self._serve(self._live, live)
+        self._passed_over = 0
+        uploads = self._fed(self._uploads)
+        return self._serve(self._uploads, uploads) if uploads else self._serve(self._live, live)
+
+    def _fed(self, lanes: dict[Lane, None]) -> list[Lane]:
+        """Give each stream the audio it lacks for a step. Those that have one then are ready; the others drop out."""
+        ready = [lane for lane in lanes if self._guarded(lane, self._feed)]
+        lanes.clear()
+        lanes.update(dict.fromkeys(ready))
+        return ready
+
+    def _serve(self, lanes: dict[Lane, None], ready: Iterable[Lane]) -> list[Lane]:
+        stack = list(islice(ready, self._limits.max_batch))
+        for lane in stack:  # to the end of the row
+            del lanes[lane]
+            lanes[lane] = None
+        return stack
+
+    # --------------------------------------------------------------------------------------------------- one stream
+
+    def _guarded(self, lane: Lane, work: Callable[[Lane], bool]) -> bool:
+        """Do a stream's own work; an error in it fails this stream and no other."""
+        try:
+            return not (lane.over or lane.removed) and work(lane)
+        except Exception as error:  # noqa: BLE001 - one of the four places that catch
+            self._fail(lane, error)
+            return False
+
+    def _feed(self, lane: Lane) -> bool:
+        """Accept what is queued until a step is full; whether one is."""
+        while not self._recognizer.ready(lane.stream):
+            self._settle(lane)
+            group = self._inbox.take(lane, TAKE_S)
+            if not group or lane.over:
+                return False
+            self._accept(lane, group)
+        return True
+
+    def _accept(self, lane: Lane, group: list[Piece]) -> None:
+        lane.since = group[0].arrived
+        last = group[-1]
+        if isinstance(last.command, Audio):
+            lane.owes_heard = last.acknowledge
+            data = [piece.command.data for piece in group if isinstance(piece.command, Audio)]
+            self._recognizer.accept(lane.stream, b"".join(data))
+            self._metrics.audio(sum(piece.seconds for piece in group))
+        elif isinstance(last.command, Flush):
+            self._recognizer.flush(lane.stream)
+        else:
+            self._recognizer.finish(lane.stream)
+
+    def _step(self, lane: Lane) -> bool:
+        """Advance one stream alone."""
+        if self._recognizer.ready(lane.stream):
+            self._recognizer.advance([lane.stream])
+        return True
+
+    def _harvest(self, lane: Lane) -> bool:
+        """Take what a step brought, and what is owed when it was the last one."""
+        self._metrics.chunk(lane.lag_s(self._clock()))
+        if self._recognizer.ready(lane.stream):
+            self._say_new(lane)
+        else:
+            self._settle(lane)
+        return True
+
+    def _settle(self, lane: Lane) -> None:
+        """All that was accepted is worked through."""
+        self._say_new(lane)
+        if lane.owes_heard:
+            self._outcome.say(lane, Heard(lane.stream.audio_s))
+        lane.owes_heard = False
+        lane.since = None
+
+    def _say_new(self, lane: Lane) -> None:
+        for event in self._recognizer.take(lane.stream):
+            self._outcome.say(lane, event)
+            if isinstance(event, messages.Final):
+                self._metrics.final(lane.lag_s(self._clock()))
+            elif isinstance(event, Finished):
+                lane.over = True
+
+    # ---------------------------------------------------------------------------------------------------- the batch
+
+    def _advance(self, stack: list[Lane]) -> None:
+        started = self._clock()
+        self._metrics.batch(len(stack), max(lane.lag_s(started) for lane in stack))
+        try:
+            self._recognizer.advance([lane.stream for lane in stack])
+        except Exception as error:  # noqa: BLE001 - the same
+            self._advance_alone(stack, error)
+        self._metrics.step(self._clock() - started)
+        for lane in stack:
+            self._guarded(lane, self._harvest)
+
+    def _advance_alone(self, stack: list[Lane], error: Exception) -> None:
+        """A batch failed: ask each stream alone, so that only those at fault fail."""
+        if len(stack) == 1:
+            self._fail(stack[0], error)
+            return
+        log.exception("batch_failed", streams=len(stack))  # noqa: LOG004 - called by the handler
+        for lane in stack:
+            self._guarded(lane, self._step)
+
+    def _fail(self, lane: Lane, error: Exception) -> None:
+        """Called while `error` is handled. What we did not mean to raise is logged and told as an id."""
+        if not isinstance(error, EarloopError):
+            error = internal_error()
+        # Its traceback would keep this turn's streams alive as long as a reader keeps the event.
+        self._outcome.say(lane, Failed(error.with_traceback(None)))
+        lane.over = True
+        lane.since = None
+
+    def _notice_lag(self) -> None:
+        now = self._clock()
+        for lane in self._live:
+            lag_ms = round(1000 * lane.lag_s(now))
+            due = now - lane.told_at >= NOTICE_EVERY_S and not lane.over
+            if due and lag_ms > self._limits.lag_notice_ms:
+                lane.told_at = now
+                self._outcome.say(lane, Behind(lag_ms))
+
+
+def internal_error() -> Internal:
+    """An error for the client with an id; the traceback of the exception being handled goes to the log under it."""
+    error_id = uuid.uuid4().hex[:8]
+    log.exception("internal_error", id=error_id)  # noqa: LOG004 - called by a handler
+    return Internal(f"the server failed on this stream (error {error_id}); try again, and tell the operator the id")

@@ -1,0 +1,195 @@
+"""An engine is one inference thread with its batcher; a server holds one or more, behind one admission.
+
+The way between the two sides: sessions put on the inbox under its lock, the thread hands an `Outcome` to the loop with
+one `call_soon_threadsafe` a turn. The thread touches nothing else of asyncio, and the loop nothing of a stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from stt_server.engine.admission import Admission
+from stt_server.engine.batcher import Batcher, internal_error
+from stt_server.engine.inbox import Inbox, Lane
+from stt_server.engine.session import Session
+from stt_server.errors import Unavailable
+from stt_server.logs import EventLog
+from stt_server.messages import Ready
+from stt_server.speech.pcm import AudioFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stt_server.engine.admission import Place
+    from stt_server.engine.batcher import Outcome
+    from stt_server.engine.interface import Recognizer
+    from stt_server.engine.limits import Limits
+    from stt_server.errors import EarloopError
+    from stt_server.messages import Open
+    from stt_server.metrics import Metrics
+
+JOIN_S: Final = 5.0
+
+log = EventLog("engine")
+
+
+class Engine:
+    """Used from one event loop: that of `start`."""
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        limits: Limits,
+        metrics: Metrics,
+        *,
+        admission: Admission | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.recognizer = recognizer
+        self._limits = limits
+        self._metrics = metrics
+        self._admission = admission or Admission(limits, metrics)
+        self._clock = clock
+        self._inbox = Inbox(limits)
+        self._batcher = Batcher(recognizer, self._inbox, limits, metrics, clock)
+        self._sessions: dict[Lane, Session] = {}  # until closed
+        self._running: dict[Lane, Place] = {}  # until ended
+        self._empty = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="earloop-engine", daemon=True)
+
+    # -------------------------------------------------------------------------------------------------- for the server
+
+    def start(self) -> None:
+        """Start the thread. Called on the event loop whose sessions it serves."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def open(self, options: Open, place: Place | None = None) -> Session:
+        """A new stream, in the place reserved for it or a fresh one, which it gives back when it has ended.
+
+        Raises Busy or Unavailable at the door, BadOption for an option that cannot be; a place given is then kept.
+        """
+        self._admission.check_open()
+        if not self.alive:
+            self._metrics.refused("dead")
+            raise Unavailable("the engine does not run; restart the server")
+        held = place or self._admission.enter(live=options.live)
+        try:
+            lane = Lane(self.recognizer.open(options), options.live)
+            session = self._session(options, lane)
+        except BaseException:
+            if place is None:
+                held.release()
+            raise
+        self._running[lane] = held
+        self._sessions[lane] = session
+        self._empty.clear()
+        self._metrics.stream_opened(options.protocol)
+        return session
+
+    async def drain(self, grace_s: float) -> None:
+        """Take nothing new, let every stream say its finals and its reader read them, for at most `grace_s`; close."""
+        self._admission.close()
+        for session in list(self._sessions.values()):
+            session.finish()
+        if self._sessions:
+            try:
+                await asyncio.wait_for(self._empty.wait(), grace_s)
+            except TimeoutError:
+                log.warning("drain_cut_short", streams=len(self._sessions))
+        self.close()
+
+    def close(self) -> None:
+        """Fail the streams that are left and end the thread, waiting for its present batch."""
+        self._admission.close()
+        self._fail_all(Unavailable("the server is shutting down; connect again later"))
+        self._inbox.stop()
+        if self._thread.is_alive():
+            self._thread.join(JOIN_S)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs; once it does not, no restart brings it back."""
+        return self._thread.is_alive()
+
+    @property
+    def open_streams(self) -> int:
+        return len(self._running)
+
+    @property
+    def lag_s(self) -> float:
+        """How long the oldest audio of a live stream has waited for its step."""
+        now = self._clock()
+        return max((lane.lag_s(now) for lane in self._running if lane.live), default=0.0)
+
+    # ------------------------------------------------------------------------------------------ sessions, on the loop
+
+    def _session(self, options: Open, lane: Lane) -> Session:
+        audio = options.audio
+        return Session(
+            Ready(uuid.uuid4().hex[:12], self.recognizer.name, self.recognizer.language, audio),
+            options,
+            AudioFormat(audio.encoding, audio.sample_rate, audio.channels).bytes_per_second,
+            lane,
+            self._inbox,
+            self._limits,
+            self._clock,
+            ended=self._ended,
+            closed=self._closed,
+        )
+
+    def _deliver(self, outcome: Outcome) -> None:
+        for lane, events in outcome.events.items():
+            if session := self._sessions.get(lane):
+                session.deliver(events)
+        self._wake(outcome.roomy)
+
+    def _wake(self, lanes: list[Lane]) -> None:
+        for lane in lanes:
+            if session := self._sessions.get(lane):
+                session.wake()
+
+    def _ended(self, session: Session) -> None:
+        self._running.pop(session.lane).release()
+        self._metrics.stream_closed(session.options.protocol)
+        if session.error is not None:
+            self._metrics.failed(session.error.code)
+        self._wake(self._inbox.remove(session.lane))
+
+    def _closed(self, session: Session) -> None:
+        del self._sessions[session.lane]
+        if not self._sessions:
+            self._empty.set()
+
+    def _fail_all(self, error: EarloopError) -> None:
+        for session in list(self._sessions.values()):
+            session.fail(error)
+
+    # ------------------------------------------------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        try:
+            while self._turn():
+                pass
+        except BaseException:  # noqa: BLE001 - the thread's end: what killed it is logged, its streams are told
+            error = internal_error()
+            self._tell_loop(lambda: self._fail_all(error))
+
+    def _turn(self) -> bool:
+        """One turn in a frame of its own: while the next one waits for work, nothing of this one is held."""
+        outcome = self._batcher.turn()
+        if outcome is None:
+            return False
+        if outcome:
+            self._tell_loop(lambda: self._deliver(outcome))
+        return True
+
+    def _tell_loop(self, call: Callable[[], None]) -> None:
+        assert self._loop is not None
+        if not self._loop.is_closed():  # a loop that ended without `close` has no sessions left to tell
+            self._loop.call_soon_threadsafe(call)

@@ -1,0 +1,87 @@
+"""All engines of a server, as the web floor sees them: one door, one state."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from stt_server.engine.admission import Admission
+from stt_server.engine.engine import Engine
+from stt_server.errors import Unavailable
+
+if TYPE_CHECKING:
+    from stt_server.engine.admission import Place
+    from stt_server.engine.interface import Recognizer
+    from stt_server.engine.limits import Limits
+    from stt_server.engine.session import Session
+    from stt_server.messages import Open
+    from stt_server.metrics import Metrics
+
+
+class Engines:
+    """`count` engines over one recognizer. Admission is counted for all of them together."""
+
+    def __init__(self, recognizer: Recognizer, limits: Limits, metrics: Metrics, *, count: int = 1) -> None:
+        self.recognizer = recognizer
+        self._metrics = metrics
+        self._admission = Admission(limits, metrics)
+        self._engines = [Engine(recognizer, limits, metrics, admission=self._admission) for _ in range(count)]
+
+    def start(self) -> None:
+        for engine in self._engines:
+            engine.start()
+
+    def reserve(self, *, live: bool = True) -> Place:
+        """A place for one stream, before anything is answered. Raises Busy or Unavailable. Release it in any case."""
+        self._least_loaded()
+        return self._admission.enter(live=live)
+
+    def open(self, options: Open, place: Place | None = None) -> Session:
+        """A stream on the engine with the fewest. Raises as `reserve`, and BadOption; see `Engine.open`."""
+        return self._least_loaded().open(options, place)
+
+    async def drain(self, grace_s: float) -> None:
+        await asyncio.gather(*(engine.drain(grace_s) for engine in self._engines))
+
+    def close(self) -> None:
+        for engine in self._engines:
+            engine.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether new streams are welcome and every engine runs."""
+        return self._admission.open and self.alive
+
+    @property
+    def alive(self) -> bool:
+        """Whether every engine runs; one that does not stays so."""
+        return all(engine.alive for engine in self._engines)
+
+    @property
+    def open_streams(self) -> int:
+        return sum(engine.open_streams for engine in self._engines)
+
+    @property
+    def lag_s(self) -> float:
+        return max(engine.lag_s for engine in self._engines)
+
+    @property
+    def name(self) -> str:
+        return self.recognizer.name
+
+    @property
+    def language(self) -> str:
+        return self.recognizer.language
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names a client may ask for."""
+        return (self.recognizer.name,)
+
+    def _least_loaded(self) -> Engine:
+        alive = [engine for engine in self._engines if engine.alive]
+        if not alive:
+            self._admission.check_open()
+            self._metrics.refused("dead")
+            raise Unavailable("no engine runs; restart the server")
+        return min(alive, key=lambda engine: engine.open_streams)

@@ -1,0 +1,38 @@
+"""What the engine asks of a recognizer. `speech.Recognizer` is the real one; the tests have a toy that can misbehave.
+
+A stream is opaque here: made by `open`, handed back in every call. A call that raises for one stream leaves the others
+as they were, so that the engine may ask again for those alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stt_server.messages import Event, Open
+
+Stream = Any  # only its recognizer looks inside; the engine reads `.audio_s`, the seconds accepted
+
+
+class Recognizer(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def language(self) -> str: ...
+
+    def open(self, options: Open) -> Stream: ...
+
+    def accept(self, stream: Stream, data: bytes) -> None: ...
+
+    def flush(self, stream: Stream) -> None: ...
+
+    def finish(self, stream: Stream) -> None: ...
+
+    def ready(self, stream: Stream) -> bool: ...
+
+    def advance(self, streams: Sequence[Stream]) -> None: ...
+
+    def take(self, stream: Stream) -> list[Event]: ...

@@ -1,0 +1,81 @@
+"""Settings to a server's working parts, opened in order, closed in the opposite one. The web floor stands on them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from stt_server.engine.engines import Engines
+from stt_server.engine.limits import Limits
+from stt_server.logs import EventLog
+from stt_server.metrics import Metrics
+from stt_server.speech.bundle import find_bundle
+from stt_server.speech.recognizer import Recognizer as BundleRecognizer
+from stt_server.speech.recognizer import RecognizerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from stt_server.engine.interface import Recognizer
+    from stt_server.settings import Settings
+
+log = EventLog("services")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    metrics: Metrics
+    engines: Engines
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, recognizer: Recognizer | None = None) -> AsyncIterator[Services]:
+    """Load the model (unless one is given), start the engines; at the end close what is still open.
+
+    Raises NotFound or BadBundle for a model that is not there or damaged.
+    """
+    if recognizer is None:
+        recognizer = await asyncio.to_thread(load_recognizer, settings)
+    metrics = Metrics(metadata.version("earloop"))
+    engines = Engines(recognizer, limits(settings), metrics, count=settings.engines)
+    engines.start()
+    try:
+        yield Services(settings, metrics, engines)
+    finally:
+        engines.close()
+
+
+def load_recognizer(settings: Settings) -> Recognizer:
+    """The bundle that the settings name, ready to recognise."""
+    folder = find_bundle(settings.model, settings.data)
+    recognizer = BundleRecognizer.load(folder, threads=settings.threads, settings=recognizer_settings(settings))
+    log.info("model_loaded", model=recognizer.name, language=recognizer.language, folder=str(folder))
+    return recognizer
+
+
+def recognizer_settings(settings: Settings) -> RecognizerSettings:
+    """What the settings say of endpoints and decoding, as the speech floor takes it."""
+    return RecognizerSettings(
+        silence_ms=settings.endpoint_silence_ms,
+        min_utterance_ms=settings.min_utterance_ms,
+        max_utterance_ms=int(settings.max_utterance_s * 1000),
+        vad_mode=settings.vad_mode,
+        decoder=None if settings.decoder == "auto" else settings.decoder,
+        beam=settings.beam or None,
+    )
+
+
+def limits(settings: Settings) -> Limits:
+    """What the settings say of bounds and deadlines, as the engine takes it."""
+    return Limits(
+        max_streams=settings.max_streams,
+        max_uploads=settings.max_uploads,
+        max_stream_s=settings.max_stream_s,
+        max_queue_s=settings.max_queue_s,
+        lag_notice_ms=settings.lag_notice_ms,
+        write_timeout_s=settings.write_timeout_s,
+    )

@@ -1,0 +1,1 @@
+"""HTTP and WebSockets on one port: routes on one screen, the pump, uploads, errors, health. Only here is aiohttp."""

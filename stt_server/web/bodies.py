@@ -1,0 +1,110 @@
+"""Request bodies read in pieces, with a bound and a deadline for each; never whole in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from typing import IO, TYPE_CHECKING, Final, TypeVar
+
+from aiohttp import ClientPayloadError, StreamReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from stt_server.errors import BadInput, TimedOut, TooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable
+
+    from aiohttp import BodyPartReader
+
+T = TypeVar("T")
+
+IN_MEMORY_BYTES: Final = 1 << 20  # a longer upload goes on to disk
+PIECE_BYTES: Final = 1 << 16
+
+# What aiohttp raises for a chunked coding or a multipart form that is none; the form's reader asserts, too.
+_MALFORMED: Final = (
+    ClientPayloadError,
+    web.RequestPayloadError,
+    HttpProcessingError,
+    AssertionError,
+    RuntimeError,
+    ValueError,
+)
+
+
+class Body:
+    """A body, or a part of one. Raises TooLarge beyond `bound` bytes and TimedOut when nothing comes for `wait_s`."""
+
+    def __init__(self, source: StreamReader | BodyPartReader, bound: int, wait_s: float) -> None:
+        self._source = source
+        self._bound = bound
+        self._wait_s = wait_s
+        self._read = 0
+        self._head = b""
+
+    async def head(self, size: int) -> bytes:
+        """The first bytes, which `pieces` will give again; fewer only where the body is shorter."""
+        while len(self._head) < size and (piece := await self._next()):
+            self._head += piece
+        return self._head[:size]
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        head, self._head = self._head, b""
+        if head:
+            yield head
+        while piece := await self._next():
+            yield piece
+
+    async def spooled(self) -> IO[bytes]:
+        """All of it in a temporary file, at its beginning. The caller closes it."""
+        file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - handed to the caller
+        try:
+            async for piece in self.pieces():
+                if self._read <= IN_MEMORY_BYTES:
+                    file.write(piece)
+                else:  # a disk may be slow
+                    await asyncio.to_thread(file.write, piece)
+            file.seek(0)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    async def _next(self) -> bytes:
+        piece = await before(_some_of(self._source), self._wait_s)
+        self._read += len(piece)
+        if self._read > self._bound:
+            raise too_large(self._bound)
+        return piece
+
+
+def check_length(stated: int | None, bound: int) -> None:
+    """Refuse a body that says it is too large before any of it is read. Raises TooLarge."""
+    if stated is not None and stated > bound:
+        raise too_large(bound)
+
+
+def too_large(bound: int) -> TooLarge:
+    """The error for a body of more than `bound` bytes."""
+    return TooLarge(f"The body is larger than the {bound >> 20} MiB allowed; send it in parts, or as flac.")
+
+
+async def before(reading: Awaitable[T], wait_s: float) -> T:
+    """What is read from a client, if it comes in time and is well formed. Raises TimedOut and BadInput."""
+    try:
+        async with asyncio.timeout(wait_s):
+            return await reading
+    except TimeoutError:
+        raise TimedOut(f"The body stopped coming for {wait_s:g} s; send it again.") from None
+    except _MALFORMED as error:
+        raise BadInput(f"The body is malformed in transfer: {type(error).__name__}; send it again.") from error
+
+
+async def _some_of(source: StreamReader | BodyPartReader) -> bytes:
+    """Some bytes; none at the end."""
+    if isinstance(source, StreamReader):
+        return await source.readany()
+    piece = b""
+    while not piece and not source.at_eof():
+        piece = bytes(await source.read_chunk(PIECE_BYTES))
+    return piece

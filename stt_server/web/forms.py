@@ -1,0 +1,55 @@
+"""A multipart form with one audio file and a few words beside it."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Final
+
+from aiohttp import BodyPartReader
+
+from stt_server.errors import BadInput
+from stt_server.web.bodies import Body, before
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+MAX_FIELDS: Final = 1000  # 500 keywords and what else there is
+MAX_FIELD_BYTES: Final = 1 << 16
+
+
+class Form:
+    """The form's text fields in order and the file of its field `file`, spooled. `close` it in any case."""
+
+    def __init__(self) -> None:
+        self.fields: list[tuple[str, str]] = []
+        self.file: IO[bytes] | None = None
+
+    async def read(self, request: web.Request, bound: int, wait_s: float) -> None:
+        """Raises BadInput for what is no such form, TooLarge, TimedOut."""
+        if request.content_type != "multipart/form-data":
+            raise BadInput("Send a form (multipart/form-data) with the audio in the field `file`.")
+        try:
+            reader = await request.multipart()
+        except (AssertionError, ValueError) as error:
+            raise BadInput("The form's Content-Type has no valid boundary.") from error
+        while (part := await before(reader.next(), wait_s)) is not None:
+            if not isinstance(part, BodyPartReader) or not part.name:
+                raise BadInput("The form has a part without a name.")
+            if part.name == "file":
+                await self._take_file(part, bound, wait_s)
+            else:
+                await self._take_field(part, wait_s)
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+
+    async def _take_file(self, part: BodyPartReader, bound: int, wait_s: float) -> None:
+        if self.file is not None:
+            raise BadInput("The form has more than one file; send one request for each.", field="file")
+        self.file = await Body(part, bound, wait_s).spooled()
+
+    async def _take_field(self, part: BodyPartReader, wait_s: float) -> None:
+        if len(self.fields) >= MAX_FIELDS:
+            raise BadInput(f"The form has more than {MAX_FIELDS} fields.")
+        value = b"".join([piece async for piece in Body(part, MAX_FIELD_BYTES, wait_s).pieces()])
+        self.fields.append((part.name or "", value.decode("utf-8", "replace")))

@@ -1,0 +1,44 @@
+"""The page on `/`, its files, and the headers that keep a browser from running anything else.
+
+`/` is also where vosk clients connect: an upgrade is theirs, a plain GET gets the page.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from stt_server.web import streams
+
+PAGES: Final = Path(__file__).parent / "pages"
+STATIC: Final = Path(__file__).parent / "static"
+
+# No inline script or style, nothing from elsewhere, nobody may frame us. `'self'` in connect-src covers our WebSocket.
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# Asked for again each time and answered 304 by ETag: files have no hash in their name, and a page must fit its server.
+CACHE: Final = "no-cache"
+
+
+async def front(request: web.Request) -> web.StreamResponse:
+    """A vosk stream for an upgrade, the page for a browser."""
+    if request.headers.get("Upgrade", "").casefold() == "websocket":
+        return await streams.vosk(request)
+    return web.FileResponse(PAGES / "index.html", headers={"Cache-Control": CACHE})
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """On every answer: no sniffing of types, no word of which server this is; the policy where a page may come."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "earloop"
+    if request.path == "/" or request.path.startswith("/static/"):
+        response.headers["Content-Security-Policy"] = POLICY
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Permissions-Policy"] = "microphone=(self)"
+        response.headers.setdefault("Cache-Control", CACHE)
+    else:
+        response.headers.setdefault("Cache-Control", "no-store")

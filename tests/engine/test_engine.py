@@ -491,11 +491,13 @@ async def test_a_place_can_be_reserved_before_the_options_are_known():
 async def test_a_server_is_ready_until_an_engine_dies_or_it_drains():
     with engines(2) as running:
         assert running.ready
+        assert running.alive
         deadly = running.open(options("deadly"))
         await deadly.send(Audio(loud(1)))
         assert isinstance((await read(deadly))[-1], Failed)
         running._engines[0]._thread.join(DEADLINE_S)
         assert not running.ready
+        assert not running.alive
         session = running.open(options())  # the other one still serves
         await session.send(Finish())
         assert isinstance((await read(session))[-1], Finished)

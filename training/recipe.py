@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stt_server.errors import BadOption, NotFound
 
 RECIPES = Path(__file__).parent / "recipes"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Range = tuple[float, float]
 
 
 class Section(BaseModel):
@@ -29,16 +32,22 @@ class SyntheticSpeech(Section):
 
 
 class Source(Section):
-    """One part of the data: a corpus by name, or synthetic speech."""
+    """One part of the data: either a corpus by name or synthetic speech."""
 
     corpus: str | None = Field(None, description="name of a corpus under EARLOOP_CORPORA, or a manifest's path")
     split: str | None = None
     synthetic: SyntheticSpeech | None = None
     weight: float = Field(1.0, gt=0, description="how often an epoch takes each clip; 0.5 takes half of them")
 
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Self:
+        if (self.corpus is None) == (self.synthetic is None):
+            raise ValueError("a source is either a `corpus` or `synthetic` speech; name one of them")
+        return self
+
 
 class Data(Section):
-    train: tuple[Source, ...]
+    train: tuple[Source, ...] = Field(min_length=1)
     dev: tuple[Source, ...] = ()
     test: tuple[Source, ...] = ()
     noise: tuple[str, ...] = Field((), description="folders of noise and impulse responses (kind=noise|rir)")
@@ -46,7 +55,7 @@ class Data(Section):
 
 
 class Features(Section):
-    n_mels: int = Field(80, ge=8, le=128)
+    n_mels: int = Field(80, ge=8, le=128, multiple_of=4)
 
 
 class Model(Section):
@@ -59,6 +68,16 @@ class Model(Section):
     lookahead: tuple[int, ...] = Field((1, 1, 1, 1, 1, 1, 1, 0, 0, 0), description="40 ms frames ahead, per block")
     dropout: float = Field(0.1, ge=0, lt=1)
 
+    @model_validator(mode="after")
+    def _looks_ahead_in_every_block(self) -> Self:
+        if len(self.lookahead) != self.depth:
+            raise ValueError(
+                f"`lookahead` has {len(self.lookahead)} numbers for a `depth` of {self.depth}; give as many"
+            )
+        if not all(0 <= ahead < self.kernel for ahead in self.lookahead):
+            raise ValueError(f"a block looks 0 to {self.kernel - 1} frames ahead, one less than its `kernel`")
+        return self
+
 
 class Schedule(Section):
     """The run ends when the epochs are done or the minutes are up; the learning rate follows whichever is nearer."""
@@ -68,55 +87,73 @@ class Schedule(Section):
     batch_s: float = Field(128.0, gt=0, description="seconds of padded audio in a batch")
     learning_rate: float = Field(2e-3, gt=0)
     warmup_share: float = Field(0.03, ge=0, lt=1)
-    weight_decay: float = 0.01
-    clip_norm: float = 5.0
+    weight_decay: float = Field(0.01, ge=0)
+    clip_norm: float = Field(5.0, gt=0)
     average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are exported")
     calm_share: float = Field(0.0, ge=0, lt=1, description="last share of the run that learns with `calm` augmentation")
     validate_minutes: float = Field(8.0, gt=0)
-    seed: int = 1
-    bf16: bool = True
+    seed: int = Field(1, ge=0)
+    bf16: bool = Field(True, description="the model in bfloat16, many times faster where the processor knows it")
     threads: int = Field(2, ge=1)
     workers: int = Field(1, ge=0)
-
-
-Range = tuple[float, float]
 
 
 class Augmentation(Section):
     """Each change happens with its probability, its strength drawn evenly from its range."""
 
-    speed: float = 0.6
+    speed: Share = 0.6
     speed_range: Range = (0.85, 1.18)
-    reverb: float = 0.2
-    noise: float = 0.5
+    reverb: Share = 0.2
+    noise: Share = 0.5
     snr_db: Range = (0.0, 25.0)
     gain_db: Range = (-18.0, 8.0)
-    telephone: float = 0.1
-    lead: float = 0.4
+    telephone: Share = 0.1
+    lead: Share = Field(0.4, description="probability that a batch's clips get silence before and after them")
     lead_s: Range = (0.0, 0.6)
-    join: float = Field(0.2, description="probability that a clip under two seconds is followed by another")
-    empty: float = Field(0.01, description="share of clips that are noise or silence alone, with no words")
-    band_masks: int = 2
-    band_width: int = 12
-    time_masks: int = 2
-    time_width: int = 20
+    join: Share = Field(0.2, description="probability that a clip under two seconds is followed by another")
+    empty: Share = Field(0.01, description="share of clips that are noise or silence alone, with no words")
+    band_masks: int = Field(2, ge=0)
+    band_width: int = Field(12, ge=0)
+    time_masks: int = Field(2, ge=0)
+    time_width: int = Field(20, ge=0)
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> Self:
+        for name in ("speed_range", "snr_db", "gain_db", "lead_s"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"`{name}` runs from {low:g} down to {high:g}; write the smaller number first")
+        if self.speed_range[0] <= 0 or self.lead_s[0] < 0:
+            raise ValueError("`speed_range` must lie above 0, and `lead_s` not below it")
+        return self
 
 
 class LanguageModel(Section):
     order: int = Field(3, ge=1, le=5)
     cutoffs: tuple[int, ...] = (0, 0, 1)
     sentences: tuple[str, ...] = ()
-    transcripts: bool = True
+    transcripts: bool = Field(
+        True, description="learn from the transcripts of the training clips that are not synthetic"
+    )
+    transcripts_weight: int = Field(3, ge=1, description="how often each transcript is counted")
     spoken_forms: int = Field(0, ge=0, description="sentences made by rule that are added to the text")
     alpha: float = 0.6
     beta: float = 1.5
-    beam: int = 32
+    beam: int = Field(32, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _cuts_off_more_of_the_longer(self) -> Self:
+        if len(self.cutoffs) > self.order:
+            raise ValueError(f"{len(self.cutoffs)} `cutoffs` for `order` {self.order}; give at most one for each order")
+        if list(self.cutoffs) != sorted(self.cutoffs) or any(cutoff < 0 for cutoff in self.cutoffs):
+            raise ValueError("`cutoffs` must not fall: a longer n-gram stands on its shorter parts")
+        return self
 
 
 class Kit(Section):
-    """The evaluation kit a bundle carries."""
+    """The evaluation kit a bundle carries; `utterances: 0` leaves it out."""
 
-    utterances: int = 0
+    utterances: int = Field(0, ge=0)
     seed: int = 99
 
 
@@ -132,23 +169,30 @@ class Recipe(Section):
     lm: LanguageModel | None = None
     kit: Kit = Kit()
     licence: str = "the licences of the data; see the model card"
+    limits: str = Field("", description="what the model is not for, as the card says it")
+
+    @model_validator(mode="after")
+    def _masks_fit_the_features(self) -> Self:
+        widest = max(self.augmentation.band_width, self.calm.band_width)
+        if widest > self.features.n_mels:
+            raise ValueError(f"a `band_width` of {widest} hides more than the {self.features.n_mels} bands there are")
+        return self
 
 
 def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
-    """A recipe by path or by the name of one that is shipped; `changes` are dotted keys set on top of it."""
+    """A recipe by path or by the name of one that is shipped; `changes` are dotted keys set on top of it.
+
+    Raises NotFound, and BadOption naming the key that is unknown or wrong.
+    """
     path = find_recipe(name)
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise BadOption(f"{path} is not YAML: {error}") from error
-    if not isinstance(tree, dict):
-        raise BadOption(f"{path} holds no recipe: it must be a mapping of sections such as `data` and `model`")
+    tree = _read(path)
     for key, value in (changes or {}).items():
         _set(tree, key, value)
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        raise BadOption(f"{path}: {explain(error)}", field=_dotted(error.errors()[0]["loc"])) from error
+        changed = f" with {', '.join(changes)} set" if changes else ""
+        raise BadOption(f"{path}{changed}: {explain(error)}", field=_dotted(error.errors()[0]["loc"])) from error
 
 
 def find_recipe(name: str) -> Path:
@@ -160,14 +204,37 @@ def find_recipe(name: str) -> Path:
     raise NotFound(f"there is no recipe {name!r}: give a YAML file's path or one of: {shipped}")
 
 
+def read_change(text: str) -> tuple[str, Any]:
+    """`key=value` with a YAML value, as `--set` takes it. Raises BadOption."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise BadOption(f"{text!r} is no change of a recipe; write key=value, such as schedule.epochs=3", field=key)
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise BadOption(
+            f"the value of {text!r} is not YAML; write it as in the recipe, lists as [1, 2]", field=key
+        ) from error
+
+
 def explain(error: ValidationError) -> str:
     """The first fault of a recipe in one sentence."""
     fault = error.errors()[0]
-    where = _dotted(fault["loc"])
+    where, message = _dotted(fault["loc"]), fault["msg"].removeprefix("Value error, ")
     if fault["type"] != "extra_forbidden":
-        return f"`{where}`: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+        return f"`{where}`: {message[0].lower()}{message[1:]}" if where else message
     near = difflib.get_close_matches(str(fault["loc"][-1]), _keys(Recipe), 1)
     return f"there is no key `{where}`" + (f"; did you mean `{near[0]}`?" if near else "")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadOption(f"{path} is not YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise BadOption(f"{path} holds no recipe: it must be a mapping of sections such as `data` and `model`")
+    return tree
 
 
 def _keys(section: type[BaseModel]) -> list[str]:
@@ -182,7 +249,22 @@ def _dotted(location: tuple[int | str, ...]) -> str:
 
 
 def _set(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set `a.b.c`, or `a.0.c` inside a list, making the sections that are not there."""
     *parents, last = dotted.split(".")
+    place: Any = tree
     for parent in parents:
-        tree = tree.setdefault(parent, {})
-    tree[last] = value
+        inner = _inside(place, parent, dotted)
+        if inner is None:
+            inner = place[parent] = {}
+        place = inner
+    _inside(place, last, dotted)
+    place[int(last) if isinstance(place, list) else last] = value
+
+
+def _inside(place: Any, key: str, dotted: str) -> Any:
+    """What stands at `key` of a section or list, None where a section has no such key."""
+    if isinstance(place, dict):
+        return place.get(key)
+    if isinstance(place, list) and key.isdecimal() and int(key) < len(place):
+        return place[int(key)]
+    raise BadOption(f"`{dotted}` cannot be set: the recipe has no place for `{key}` there", field=dotted)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stt_server.corpus.clip import Clip
 
 SAMPLE_RATE = 16000
+DECODERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +52,43 @@ class ClipArray:
         """Duration of every clip, shape (n,)."""
         return np.diff(self.ends, prepend=0) / SAMPLE_RATE
 
-    def only(self, source: str) -> list[int]:
-        return [i for i, said in enumerate(self.said) if said.source == source]
-
 
 def load_clips(
     clips: Sequence[Clip], weights: Sequence[float], cache: Path, progress: Callable[[int], None] = lambda done: None
 ) -> ClipArray:
-    """Decode clips to 16 kHz, or map the array an earlier run decoded from the same list."""
+    """Decode clips to 16 kHz, or map the array an earlier run decoded from the same files."""
     said = [Spoken(c.text, c.source, c.speaker or "", w) for c, w in zip(clips, weights, strict=True)]
     key = hashlib.sha256(json.dumps([str(c.path) for c in clips]).encode()).hexdigest()[:16]
     audio, index = cache / f"{key}.pcm", cache / f"{key}.ends.npy"
-    if not index.exists():
+    if not _is_fresh(index, clips):
         cache.mkdir(parents=True, exist_ok=True)
-        np.save(index, _decode_all(clips, audio, progress))
+        _decode_all(clips, audio, index, progress)
     ends = np.load(index)
     samples = np.memmap(audio, np.int16, "r") if len(ends) and ends[-1] else np.zeros(0, np.int16)
     return ClipArray(samples, ends, said)
 
 
-def _decode_all(clips: Sequence[Clip], audio: Path, progress: Callable[[int], None]) -> NDArray[np.int64]:
+def _is_fresh(index: Path, clips: Sequence[Clip]) -> bool:
+    """Whether the array is there and no clip has changed since it was made."""
+    if not index.exists():
+        return False
+    made = index.stat().st_mtime
+    return all(clip.path.stat().st_mtime <= made for clip in clips)
+
+
+def _decode_all(clips: Sequence[Clip], audio: Path, index: Path, progress: Callable[[int], None]) -> None:
+    """Both files appear whole, the index last; a run that has the old ones mapped keeps them."""
     lengths = []
-    with audio.open("wb") as file, ThreadPoolExecutor(2) as pool:
+    part = audio.with_suffix(".part")
+    with part.open("wb") as file, ThreadPoolExecutor(DECODERS) as pool:
         for done, samples in enumerate(pool.map(_decode, clips), 1):
             file.write(samples.tobytes())
             lengths.append(len(samples))
             progress(done)
-    return np.cumsum(lengths, dtype=np.int64)
+    part.replace(audio)
+    with part.open("wb") as file:
+        np.save(file, np.cumsum(lengths, dtype=np.int64))
+    part.replace(index)
 
 
 def _decode(clip: Clip) -> NDArray[np.int16]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from stt_server.errors import Unsupported
+from stt_server.errors import BadInput, Unsupported
 from stt_server.speech.resample import resample
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from training.sentences import SentenceSource
 
 SAMPLE_RATE = 16000
+PROGRAMS = ("espeak-ng", "flite")
 ACCENTS = ("en-us", "en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029")
 VARIANTS = (
     " +f1 +f2 +f3 +f4 +m1 +m2 +m3 +m4 +m5 +m6 +m7 +klatt +klatt2 +klatt3 +klatt4 +klatt6 +Andy +Annie +Alex +adam "
@@ -41,7 +42,6 @@ VARIANTS = (
 FLITE = ("slt", "slt", "rms", "rms", "kal16", "kal")
 HELD_OUT = ("en-us+f5", "en-us+m8", "en-gb+anika", "en-us+Michael", "en-gb-scotland+rob", "en-us+Hugo", "flite:awb")
 TIMEOUT_S = 20.0
-SHORTEST_S = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +79,34 @@ def as_spoken(text: str) -> str:
     )
 
 
+def check_programs() -> None:
+    """Raises Unsupported where a speech program is not installed, so that a run fails at its start."""
+    for program in PROGRAMS:
+        if shutil.which(program) is None:
+            raise Unsupported(f"{program} is not installed; synthetic speech needs it: apt-get install espeak-ng flite")
+
+
 def speak(utterance: Utterance) -> NDArray[np.float32]:
-    """The utterance as 16 kHz samples, shape (n,). Raises Unsupported where the speech program is not installed."""
-    if utterance.voice.startswith("flite:"):
-        command = _flite(utterance)
-    else:
-        command = _espeak(utterance)
-    if shutil.which(command[0]) is None:
-        raise Unsupported(
-            f"{command[0]} is not installed; synthetic speech needs espeak-ng and flite"
-        )
-    done = subprocess.run(command, capture_output=True, check=True, timeout=TIMEOUT_S)
-    samples, rate = soundfile.read(io.BytesIO(_unstreamed(done.stdout)), dtype="float32")
+    """The utterance as 16 kHz samples, shape (n,).
+
+    Raises Unsupported where the speech program is not installed, BadInput where it knows no such voice or hangs.
+    """
+    command = _flite(utterance) if utterance.voice.startswith("flite:") else _espeak(utterance)
+    try:
+        wav = subprocess.run(command, capture_output=True, check=True, timeout=TIMEOUT_S).stdout
+    except FileNotFoundError as error:
+        raise Unsupported(f"{command[0]} is not installed: apt-get install espeak-ng flite") from error
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        complaint = (error.stderr or b"").decode(errors="replace").strip() or "no answer in time"
+        told = f"{command[0]} cannot speak {utterance.text!r} as {utterance.voice!r}: {complaint}"
+        raise BadInput(told, field="voices") from error
+    samples, rate = soundfile.read(io.BytesIO(_unstreamed(wav)), dtype="float32")
     return resample(samples, rate, SAMPLE_RATE)
 
 
 def _espeak(utterance: Utterance) -> list[str]:
     voice, rate, pitch = utterance.voice, str(utterance.rate), str(utterance.pitch)
-    return ["espeak-ng", "--stdout", "-v", voice, "-s", rate, "-p", pitch, as_spoken(utterance.text)]
+    return ["espeak-ng", "--stdout", "-v", voice, "-s", rate, "-p", pitch, "--", as_spoken(utterance.text)]
 
 
 def _flite(utterance: Utterance) -> list[str]:
@@ -127,33 +137,37 @@ class SyntheticCorpus:
     def manifest(self) -> Path:
         return self.folder / "manifest.csv"
 
+    def planned(self) -> Iterator[Utterance]:
+        """What the corpus says, without speaking it."""
+        return (draw_utterance(self.sentences, self.seed, index, self.voices) for index in range(self.count))
+
     def make(self, workers: int, progress: Callable[[int], None] = lambda done: None) -> Path:
         """Speak what is missing and write the manifest; a second call finds everything there. Returns the manifest."""
         if self.manifest.exists():
             return self.manifest
         self.folder.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(workers) as pool, self.manifest.with_suffix(".part").open("w", newline="") as file:
-            rows = csv.writer(file)
+        part = self.manifest.with_suffix(".part")
+        with ThreadPoolExecutor(workers) as pool, part.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
             rows.writerow(["source", "split", "speaker", "path", "duration_s", "transcript"])
             for done, row in enumerate(pool.map(self._make_one, range(self.count)), 1):
                 rows.writerow(row)
                 progress(done)
-        self.manifest.with_suffix(".part").replace(self.manifest)
+        part.replace(self.manifest)
         return self.manifest
 
     def _make_one(self, index: int) -> tuple[str, str, str, str, str, str]:
         utterance = draw_utterance(self.sentences, self.seed, index, self.voices)
         path = self.folder / f"{index // 1000:03d}" / f"{index:06d}.flac"
-        if path.exists():
-            duration_s = soundfile.info(path).duration
-        else:
-            samples = np.clip(speak(utterance), -1.0, 1.0)
-            path.parent.mkdir(exist_ok=True)
-            soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
-            duration_s = len(samples) / SAMPLE_RATE
-        name = path.relative_to(self.folder).as_posix()
+        if not path.exists():
+            _write(path, np.clip(speak(utterance), -1.0, 1.0))
+        name, duration_s = path.relative_to(self.folder).as_posix(), soundfile.info(path).duration
         return ("synthetic", self.split, utterance.voice, name, f"{duration_s:.3f}", utterance.text)
 
-    def planned(self) -> Iterator[Utterance]:
-        """What the corpus says, without speaking it."""
-        return (draw_utterance(self.sentences, self.seed, i, self.voices) for i in range(self.count))
+
+def _write(path: Path, samples: NDArray[np.float32]) -> None:
+    """Write beside `path`, then rename: a file that is there is whole, however the run before ended."""
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_suffix(".part")
+    soundfile.write(part, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    part.replace(path)

@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from stt_server.engine.limits import Limits
     from stt_server.messages import Event, Open, Ready
 
-PIECE_S: Final = 0.5
+PIECE_S: Final = 0.5  # as much as the batcher takes at once
 
 
 class Session:
-    """Made by `Engine.open`. `ended` is called once when the stream is over, `closed` once when its reader is too."""
+    """Made by `Engine.open`. `ended` is called once when the stream is over, `closed` once when its reader is too.
+
+    `error` is what the stream failed with, from then on.
+    """
 
     def __init__(
         self,

@@ -68,7 +68,7 @@ def plan_epoch(
             batches.append([])
             longest = float(lengths[index])
         batches[-1].append(takes[index])
-    return [batches[i] for i in dice.permutation(len(batches))]
+    return [batches[i] for i in dice.permutation(len(batches)) if batches[i]]
 
 
 def _take(clip: int, seconds: NDArray[np.float64], join: float, dice: Generator) -> Take:

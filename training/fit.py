@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from stt_server.errors import Conflict
 from stt_server.speech.features import FeatureRecipe
 from stt_server.speech.wer import count_errors
 from training import checkpoints
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SECONDS = 240.0
 SHOWN_EVERY = 50
+FRAMES_A_SECOND = 100
+STEPS_OF_A_SEED = 1_000_003
 VALIDATION_BATCH_S = 300.0
 NORMALISATION_CLIPS = 600
 SILENCE = FeatureRecipe().silence
@@ -60,55 +63,68 @@ def fit(
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
 ) -> ConvModel:
-    """Train until the schedule ends or `stop()` says so; the averaged weights come back, `folder/last.pt` holds all."""
+    """Train until the schedule ends or `stop()` says so; the averaged weights come back, `folder/last.pt` holds all.
+
+    Stopped and resumed, a run learns what it would have learned in one go: batches are functions of (seed, epoch,
+    number), dropout of (seed, step), and the rest is in the checkpoint. Only a schedule in minutes goes by the clock.
+    Raises NotFound, BadInput or Conflict where there is no checkpoint to resume from or it is another model's.
+    """
     plan = recipe.schedule
     torch.set_num_threads(plan.threads)
-    torch.manual_seed(plan.seed)
-    maker = BatchMaker(train, alphabet, mel, recipe.augmentation, surroundings)
-    maker.fill = set_normalisation(model, train, mel)
-    averaged = _copy_of(model)
+    averaged = ConvModel(model.shape)
     optimizer = torch.optim.AdamW(model.parameters(), plan.learning_rate, (0.9, 0.98), weight_decay=plan.weight_decay)
-    progress = Progress()
     if resume:
-        progress = _restore(folder / "last.pt", model, averaged, optimizer)
-        maker.fill = model.mean.numpy().copy()
-
-    def keep(name: str) -> None:
-        weights = model.state_dict(), averaged.state_dict(), optimizer.state_dict()
-        checkpoints.save(Checkpoint(*weights, progress, asdict(model.shape), alphabet.letters), folder / name)
-
+        progress = _restore(folder / "last.pt", model, averaged, optimizer, alphabet)
+    else:
+        progress = Progress()
+        set_normalisation(model, train, mel)
+        averaged.load_state_dict(model.state_dict())
+    maker = BatchMaker(train, alphabet, mel, recipe.augmentation, surroundings, model.mean.numpy().copy())
     weights = np.array([said.weight for said in train.said])
-    saved = validated = clock = time.monotonic()
-    mean_loss, heard_s, heard_from = 0.0, 0.0, clock
-    while (share := share_done(plan, progress, len(maker))) < 1.0 and not stop():
+
+    def keep() -> None:
+        states = model.state_dict(), averaged.state_dict(), optimizer.state_dict()
+        checkpoints.save(Checkpoint(*states, progress, asdict(model.shape), alphabet.letters), folder / "last.pt")
+
+    saved = validated = heard_from = clock = time.monotonic()
+    mean_loss, heard_s = math.nan, 0.0
+    while not stop():
+        maker.set_plan(_plan(train, weights, plan, progress.epoch, recipe.augmentation.join), plan.seed, progress.epoch)
+        share = share_done(plan, progress, len(maker))
+        if share >= 1.0:
+            break
         calm = share >= 1 - plan.calm_share
         maker.augmentation = recipe.calm if calm else recipe.augmentation
-        maker.set_plan(_plan(train, weights, plan, progress.epoch, recipe.augmentation.join), plan.seed, progress.epoch)
         for batch in loader(maker, plan.workers, progress.batch):
             share = share_done(plan, progress, len(maker))
+            if share >= 1.0 or calm != (share >= 1 - plan.calm_share):
+                break
             rate = learning_rate(plan, share)
+            torch.manual_seed(plan.seed * STEPS_OF_A_SEED + progress.step)
             loss = learn(model, batch, optimizer, rate, plan)
             average(averaged, model, plan.average_decay, progress.step)
             progress.step, progress.batch = progress.step + 1, progress.batch + 1
             now = time.monotonic()
             progress.seconds, clock = progress.seconds + now - clock, now
-            mean_loss = loss if mean_loss == 0.0 else 0.98 * mean_loss + 0.02 * loss
-            heard_s += batch.features.shape[0] * batch.features.shape[1] / 100
+            mean_loss = _smoothed(mean_loss, loss)
+            heard_s += batch.features.shape[0] * batch.features.shape[1] / FRAMES_A_SECOND
             if progress.step % SHOWN_EVERY == 0:
                 watcher.step(progress, mean_loss, rate, share, heard_s / (now - heard_from))
                 heard_s, heard_from = 0.0, now
             if now - saved > CHECKPOINT_SECONDS:
-                keep("last.pt")
+                keep()
                 saved = time.monotonic()
             if now - validated > 60 * plan.validate_minutes:
                 validate(averaged, dev, alphabet, mel, progress, watcher, plan)
                 clock = validated = heard_from = time.monotonic()
-            if share >= 1.0 or stop() or calm != (share >= 1 - plan.calm_share):
+                heard_s = 0.0
+            if stop():
                 break
         else:
             progress.epoch, progress.batch = progress.epoch + 1, 0
+    keep()  # before the validation, which takes a while and may be interrupted
     validate(averaged, dev, alphabet, mel, progress, watcher, plan)
-    keep("last.pt")
+    keep()
     return averaged
 
 
@@ -132,18 +148,26 @@ def learning_rate(plan: Schedule, share: float) -> float:
 
 
 def learn(model: ConvModel, batch: Batch, optimizer: torch.optim.Optimizer, rate: float, plan: Schedule) -> float:
-    """One step; returns the loss per utterance letter. A batch whose loss is not finite changes nothing."""
+    """One step; returns the loss per letter. A batch whose loss or gradient is not finite changes nothing: NaN."""
     model.train()
     for group in optimizer.param_groups:
         group["lr"] = rate
     loss = ctc_loss(model, batch, bf16=plan.bf16)
     optimizer.zero_grad(set_to_none=True)
     if not torch.isfinite(loss):
-        return 0.0
+        return math.nan
     loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), plan.clip_norm)
+    if not torch.isfinite(nn.utils.clip_grad_norm_(model.parameters(), plan.clip_norm)):
+        return math.nan
     optimizer.step()
     return float(loss.detach())
+
+
+def _smoothed(mean: float, loss: float) -> float:
+    """The mean over about the last fifty steps; steps that learned nothing do not count."""
+    if math.isnan(loss):
+        return mean
+    return loss if math.isnan(mean) else 0.98 * mean + 0.02 * loss
 
 
 def ctc_loss(model: ConvModel, batch: Batch, *, bf16: bool) -> Tensor:
@@ -205,23 +229,26 @@ def validate(
     watcher.validated(progress, wer, pairs)
 
 
-def set_normalisation(model: ConvModel, clips: ClipArray, mel: LogMel) -> NDArray[np.float32]:
-    """Mean and deviation of every band over a sample of clips, put into the model; returns the mean, (mels,)."""
+def set_normalisation(model: ConvModel, clips: ClipArray, mel: LogMel) -> None:
+    """Put the mean and deviation of every band over a sample of clips into the model."""
     chosen = np.random.default_rng(0).permutation(len(clips))[:NORMALISATION_CLIPS]
     frames = np.concatenate([mel.whole(clips[int(i)]) for i in chosen])
-    mean: NDArray[np.float32] = frames.mean(0)
-    model.set_normalisation(mean.tolist(), frames.std(0).clip(0.1).tolist())
-    return mean
+    model.set_normalisation(frames.mean(0).tolist(), frames.std(0).clip(0.1).tolist())
 
 
-def _copy_of(model: ConvModel) -> ConvModel:
-    copy = ConvModel(model.shape)
-    copy.load_state_dict(model.state_dict())
-    return copy
-
-
-def _restore(path: Path, model: ConvModel, averaged: ConvModel, optimizer: torch.optim.Optimizer) -> Progress:
+def _restore(
+    path: Path, model: ConvModel, averaged: ConvModel, optimizer: torch.optim.Optimizer, alphabet: Alphabet
+) -> Progress:
     checkpoint = checkpoints.load(path)
+    sizes = {name: size for name, size in asdict(model.shape).items() if name != "dropout"}
+    other = [name for name, size in sizes.items() if checkpoint.shape.get(name) != size]
+    if checkpoint.letters != alphabet.letters:
+        other.append("alphabet")
+    if other:
+        told = f"{path} holds a model of another {', '.join(other)} than the recipe's"
+        raise Conflict(
+            f"{told}; resume with the recipe it was begun with, or train into another folder", field=other[0]
+        )
     model.load_state_dict(checkpoint.model)
     averaged.load_state_dict(checkpoint.averaged)
     optimizer.load_state_dict(checkpoint.optimizer)

@@ -35,6 +35,8 @@ class AcousticModel:
         self._outputs = [node.name for node in session.get_outputs()]
         self._shapes = [tuple(node.shape[1:]) for node in session.get_inputs()[1:]]
         self._check()
+        self.n_mels: int = session.get_inputs()[0].shape[-1]
+        self.labels: int = session.get_outputs()[0].shape[-1]
 
     @classmethod
     def load(cls, path: Path, *, threads: int = 1, device: str = "cpu") -> AcousticModel:
@@ -52,6 +54,11 @@ class AcousticModel:
         if PROVIDERS[device] not in session.get_providers():
             raise Unsupported(f"onnxruntime has no {device}; install the gpu extra and its drivers, or choose cpu")
         return cls(session)
+
+    @property
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The states of one stream by name."""
+        return dict(zip(self._inputs[1:], self._shapes, strict=True))
 
     def initial(self) -> State:
         """The states of a stream before its first frame, without the batch axis."""

@@ -1,19 +1,22 @@
 """A model bundle: a folder or zip whose manifest says all that a recogniser must know, checked before use.
 
-    bundle.json         the manifest
-    model.fp32.onnx     model.int8.onnx     lm.arpa.gz     golden.flac     card.md     kit/manifest.csv, clips
+Beside `bundle.json`, the manifest, lie `model.fp32.onnx`, `model.int8.onnx`, `lm.arpa.gz`, `golden.flac`, `card.md` and
+`kit/`, by whatever names the manifest gives them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
+import weakref
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from stt_server.errors import BadBundle, NotFound
 from stt_server.speech.alphabet import Alphabet
@@ -36,9 +39,9 @@ class File(_Part):
 
     @model_validator(mode="after")
     def _stays_inside(self) -> File:
-        parts = PurePosixPath(self.path)
-        if parts.is_absolute() or ".." in parts.parts:
-            raise ValueError(f"{self.path} leaves the bundle")
+        path = PurePosixPath(self.path)
+        if path.is_absolute() or ".." in path.parts or "\\" in self.path or not path.parts:
+            raise ValueError(f"{self.path!r} is no path inside the bundle")
         return self
 
 
@@ -51,7 +54,14 @@ class Features(_Part):
     high_hz: float = Field(gt=0, le=8000)
     floor: float = Field(gt=0)
 
+    @model_validator(mode="after")
+    def _has_width(self) -> Features:
+        if self.low_hz >= self.high_hz:
+            raise ValueError(f"low_hz {self.low_hz:g} is not below high_hz {self.high_hz:g}")
+        return self
+
     def recipe(self) -> FeatureRecipe:
+        """The same for the numeric floor."""
         return FeatureRecipe(**self.model_dump())
 
 
@@ -97,28 +107,40 @@ class Manifest(_Part):
     lineage: dict[str, Any] = {}
     error_rates: list[dict[str, Any]] = []
 
+    @field_validator("labels")
+    @classmethod
+    def _names_each_letter_once(cls, labels: str) -> str:
+        if not labels or len(set(labels)) != len(labels):
+            raise ValueError("each label must be a letter of its own, and there must be some")
+        return labels
+
     @property
     def alphabet(self) -> Alphabet:
         return Alphabet(self.labels)
 
     def files(self) -> list[File]:
+        """Every file that the manifest names."""
         return [file for file in (*self.models.values(), self.lm, self.golden, self.kit, self.card) if file]
 
 
 class Bundle:
-    """A checked bundle on disk. `path(file)` is where one of its files lies."""
+    """A checked bundle on disk. One from a zip lies in a temporary folder, removed when it is no longer used."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, *, temporary: Path | None = None) -> None:
         self.folder, self.manifest = folder, manifest
+        if temporary is not None:
+            weakref.finalize(self, shutil.rmtree, temporary, ignore_errors=True)
 
     @property
     def name(self) -> str:
         return self.manifest.name
 
     def path(self, file: File) -> Path:
+        """Where one of its files lies."""
         return self.folder / file.path
 
     def model_path(self, precision: str) -> Path:
+        """The graph in `fp32` or `int8`. Raises BadBundle where the bundle has no such one."""
         for name, file in self.manifest.models.items():
             if name == precision:
                 return self.path(file)
@@ -129,11 +151,28 @@ def load_bundle(source: Path) -> Bundle:
     """Open a bundle's folder or zip and verify every file. Raises NotFound, or BadBundle naming the field."""
     if not source.exists():
         raise NotFound(f"there is no bundle at {source}; `earloop models list` shows those that are there")
-    folder = _unzipped(source) if source.is_file() else source
-    manifest = _read_manifest(folder / MANIFEST)
-    for file in manifest.files():
-        _verify(folder / file.path, file)
-    return Bundle(folder, manifest)
+    if not source.is_file():
+        return Bundle(source, _read_and_verify(source))
+    unpacked = Path(tempfile.mkdtemp(prefix="earloop-bundle-"))
+    try:
+        folder = _unzip(source, unpacked)
+        return Bundle(folder, _read_and_verify(folder), temporary=unpacked)
+    except BaseException:
+        shutil.rmtree(unpacked, ignore_errors=True)
+        raise
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a bundle's folder, its files unseen. Raises BadBundle naming the field."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BadBundle(f"{folder} is no bundle: it has no {MANIFEST}", field=MANIFEST)
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(str(part) for part in fault["loc"]) or MANIFEST
+        raise BadBundle(f"{path}: `{field}`: {fault['msg']}", field=field) from error
 
 
 def shipped() -> Path:
@@ -154,41 +193,38 @@ def find_bundle(name: str, data: Path | None = None) -> Path:
     raise NotFound(f"there is no model {name!r}: neither a bundle's path nor one that `earloop models list` shows")
 
 
-def _read_manifest(path: Path) -> Manifest:
-    if not path.is_file():
-        raise BadBundle(f"{path.parent} is no bundle: it has no {MANIFEST}", field=MANIFEST)
-    try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        fault = error.errors()[0]
-        field = ".".join(str(part) for part in fault["loc"]) or MANIFEST
-        raise BadBundle(f"{path}: `{field}`: {fault['msg']}", field=field) from error
+def _read_and_verify(folder: Path) -> Manifest:
+    manifest = read_manifest(folder)
+    for file in manifest.files():
+        _verify(folder / file.path, file)
+    return manifest
 
 
 def _verify(path: Path, file: File) -> None:
     if not path.is_file():
         raise BadBundle(f"the bundle lacks {file.path}, which its manifest names", field=file.path)
     if sha256(path) != file.sha256:
-        raise BadBundle(f"{file.path} is damaged: its SHA-256 is not the manifest's; copy the bundle again", field=file.path)
+        message = f"{file.path} is damaged: its SHA-256 is not the manifest's; copy the bundle again"
+        raise BadBundle(message, field=file.path)
 
 
 def sha256(path: Path) -> str:
+    """The hash of a file's bytes, as a manifest has it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _unzipped(source: Path) -> Path:
-    """Unpack a zip beside nothing else; the folder is the operating system's to clear."""
+def _unzip(source: Path, target: Path) -> Path:
+    """The bundle's folder inside `target`."""
     try:
         with zipfile.ZipFile(source) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > MAX_ZIP_BYTES:
                 raise BadBundle(f"{source} unpacks to more than {MAX_ZIP_BYTES >> 30} GiB", field=source.name)
-            folder = Path(tempfile.mkdtemp(prefix="earloop-bundle-"))
-            archive.extractall(folder)  # zipfile drops absolute paths and `..` itself
-    except zipfile.BadZipFile as error:
-        raise BadBundle(f"{source} is neither a folder nor a zip: {error}", field=source.name) from error
-    inner = next(folder.rglob(MANIFEST), folder / MANIFEST).parent
-    return inner
+            archive.extractall(target)  # zipfile drops absolute paths and `..` itself
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        # RuntimeError is what it raises for an archive with a password.
+        raise BadBundle(f"{source} is neither a folder nor a zip that opens: {error}", field=source.name) from error
+    return next(iter(sorted(target.rglob(MANIFEST))), target / MANIFEST).parent
 
 
 def write_bundle(folder: Path, manifest: dict[str, Any]) -> Bundle:
@@ -201,4 +237,3 @@ def write_bundle(folder: Path, manifest: dict[str, Any]) -> Bundle:
 def entry(folder: Path, name: str) -> dict[str, str]:
     """A manifest's entry for a file of the bundle."""
     return {"path": name, "sha256": sha256(folder / name)}
-

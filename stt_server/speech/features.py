@@ -5,7 +5,9 @@ filters on the mel scale (O'Shaughnessy 1987: 1127 ln(1 + f/700)) and logged abo
 removal of the mean: a fixed gain per band is what the model's own normalisation takes out.
 
 Frame `k` covers samples [160 k, 160 k + 400). Nothing is padded at the start; a finished stream is padded with zeros
-by whoever finishes it, so that chunked and whole-file features are equal to the bit.
+by whoever finishes it. However the samples are cut, the frames agree to 1e-6; to the bit they agree only where the cuts
+do too, for BLAS adds in another order for another number of rows. A stream therefore always asks for whole steps
+(`segment`).
 """
 
 from __future__ import annotations

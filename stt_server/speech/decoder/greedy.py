@@ -15,24 +15,31 @@ if TYPE_CHECKING:
 
 
 class GreedyDecoder:
+    """Needs numpy alone, so it is always there."""
+
     name = "greedy"
 
     def __init__(self, alphabet: Alphabet) -> None:
         self.alphabet = alphabet
 
-    def open(self, hotwords: tuple[str, ...] = ()) -> GreedyDecoding:
+    def open(self, hotwords: tuple[str, ...] = ()) -> GreedyDecoding:  # noqa: ARG002  the interface
         """Start an utterance. The best path knows no words, so hotwords change nothing here."""
         return GreedyDecoding(self.alphabet)
 
 
 class GreedyDecoding:
-    """Grows only: a letter once written stays, so every word but the last is settled."""
+    """Grows only: a letter once written stays, so every word but the last is settled.
+
+    A word lasts from its first letter's first frame to its last letter's last one; its confidence is the mean
+    probability of the frames in which one of its letters was the best label.
+    """
 
     def __init__(self, alphabet: Alphabet) -> None:
         self._alphabet = alphabet
         self._frames = 0
         self._previous = BLANK
         self._words: list[TimedWord] = []
+        self._settled = 0  # characters of the closed words, each with the space behind it
         self._begun = _Begun()
 
     def step(self, logprobs_TV: LogProbs) -> None:
@@ -47,14 +54,14 @@ class GreedyDecoding:
             self._frames += 1
 
     def partial(self) -> Hypothesis:
-        settled = sum(len(word.text) + 1 for word in self._words)
         last = self._begun.word()
-        return Hypothesis((*self._words, last), settled) if last else Hypothesis(tuple(self._words), max(0, settled - 1))
+        if last is None:
+            return Hypothesis(tuple(self._words), max(0, self._settled - 1))
+        return Hypothesis((*self._words, last), self._settled)
 
     def final(self) -> Hypothesis:
         self._close_word()
-        words = tuple(self._words)
-        return Hypothesis(words, sum(len(word.text) + 1 for word in words) - 1 if words else 0)
+        return self.partial()
 
     def _letter(self, label: int) -> str:
         """The letter a frame adds; none where it goes on with the letter of the frame before."""
@@ -64,6 +71,7 @@ class GreedyDecoding:
         word = self._begun.word()
         if word:
             self._words.append(word)
+            self._settled += len(word.text) + 1
         self._begun = _Begun()
 
 

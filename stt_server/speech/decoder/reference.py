@@ -2,30 +2,32 @@
 
 Its released streaming calls cut words at chunk edges, so the final decodes the whole utterance. The cost grows with the
 frames, the beam and the number of labels that stay possible in a frame; where posteriors are flat the beam is narrowed,
-so that an utterance of noise costs about as much as one of speech.
+so that an utterance of noise costs about as much as one of speech. An utterance without end is searched in parts, so
+that neither its memory nor its final grows without bound.
 """
 
 from __future__ import annotations
 
-import gzip
-import logging
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import weakref
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stt_server.errors import BadBundle, Unsupported
 from stt_server.speech.decoder.greedy import GreedyDecoding
 from stt_server.speech.decoder.interface import Hypothesis, TimedWord
+from stt_server.speech.decoder.ngram import build_search
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stt_server.speech.alphabet import Alphabet
     from stt_server.speech.decoder.interface import LogProbs
 
 TOKEN_MIN_LOGP = -5.0
 WORK = 30_000  # beams × frames × labels of one utterance; about 50 ms on one core
 NARROWEST = 8
+LONGEST = 1000  # frames searched at once, 40 s: more than an utterance has unless a client forbids its end
 HOTWORD_WEIGHT = 6.0
 
 
@@ -36,31 +38,36 @@ class ReferenceDecoder:
 
     def __init__(self, alphabet: Alphabet, lm: Path | None, *, alpha: float, beta: float, beam: int) -> None:
         self.alphabet, self.beam = alphabet, beam
-        self._search = _build(alphabet, lm, alpha, beta)
+        self._search = build_search(alphabet, lm, alpha, beta)
+        # pyctcdecode keeps every language model in a table of its class until told otherwise.
+        weakref.finalize(self, self._search.cleanup)
 
     def open(self, hotwords: tuple[str, ...] = ()) -> ReferenceDecoding:
         return ReferenceDecoding(self, hotwords)
 
-    def decode(self, logprobs_TV: LogProbs, hotwords: tuple[str, ...]) -> Hypothesis:
+    def decode(self, logprobs_TV: LogProbs, hotwords: tuple[str, ...] = ()) -> tuple[TimedWord, ...]:
+        """The likeliest words of (T, labels)."""
         if not len(logprobs_TV):
-            return Hypothesis(())
+            return ()
         beams = self._search.decode_beams(
-            logprobs_TV,
-            beam_width=self._width(logprobs_TV),
+            logprobs_TV,  # type: ignore[arg-type]  # its own type for float arrays excludes every float array
+            beam_width=self.width(logprobs_TV),
             token_min_logp=TOKEN_MIN_LOGP,
+            prune_history=True,  # beams that only their far past sets apart: of no use when the best one is taken
             hotwords=list(hotwords) or None,
             hotword_weight=HOTWORD_WEIGHT,
         )
+        _, _, timed_words, *_ = beams[0]
         trust = _trust(logprobs_TV)
-        words = tuple(
+        return tuple(
             TimedWord(text, start, max(end, start + 1), _confidence(trust, start, end))
-            for text, (start, end) in beams[0].text_frames
+            for text, (start, end) in timed_words
         )
-        return Hypothesis(words, max(0, sum(len(word.text) + 1 for word in words) - 1))
 
-    def _width(self, logprobs_TV: LogProbs) -> int:
+    def width(self, logprobs_TV: LogProbs) -> int:
+        """The beam for (T, labels): the set one, or as much of it as `WORK` allows."""
         possible = int((logprobs_TV > TOKEN_MIN_LOGP).sum())
-        return int(np.clip(WORK // max(1, possible), NARROWEST, self.beam))
+        return min(self.beam, max(NARROWEST, WORK // max(1, possible)))
 
 
 class ReferenceDecoding:
@@ -68,26 +75,57 @@ class ReferenceDecoding:
 
     def __init__(self, decoder: ReferenceDecoder, hotwords: tuple[str, ...]) -> None:
         self._decoder, self._hotwords = decoder, hotwords
-        self._greedy = GreedyDecoding(decoder.alphabet)
-        self._heard: list[LogProbs] = []
+        self._settled: tuple[TimedWord, ...] = ()
+        self._start(0, np.zeros((0, len(decoder.alphabet)), np.float32))
 
     def step(self, logprobs_TV: LogProbs) -> None:
         self._greedy.step(logprobs_TV)
-        self._heard.append(logprobs_TV)
+        self._kept.append(logprobs_TV.copy())  # a view would keep the rows of the whole batch alive
+        self._frames += len(logprobs_TV)
+        if self._frames > LONGEST:
+            self._settle()
 
     def partial(self) -> Hypothesis:
-        """Greedy words. None is settled: the language model may still hear each otherwise."""
-        return Hypothesis(self._greedy.partial().words)
+        """Greedy words behind the settled ones: the language model may still hear each of them otherwise."""
+        return _hypothesis(self._settled, self._later(self._greedy.partial().words))
 
     def final(self) -> Hypothesis:
-        if not self._greedy.partial().words:
-            return Hypothesis(())
-        return self._decoder.decode(np.concatenate(self._heard), self._hotwords)
+        words = self._settled + self._search(np.concatenate(self._kept))
+        return _hypothesis(words, ())
+
+    def _settle(self) -> None:
+        """Search what is kept up to its last space, all of it where it has none, and go on with the rest."""
+        rows = np.concatenate(self._kept)
+        spaces = np.flatnonzero(rows.argmax(1) == self._decoder.alphabet.space)
+        end = int(spaces[-1]) + 1 if len(spaces) else len(rows)
+        self._settled += self._search(rows[:end])
+        self._start(self._first + end, rows[end:].copy())
+
+    def _start(self, first: int, rows: LogProbs) -> None:
+        """Begin a part at frame `first` of the utterance with the rows already heard of it."""
+        self._first, self._frames = first, len(rows)
+        self._kept = [rows]
+        self._greedy = GreedyDecoding(self._decoder.alphabet)
+        self._greedy.step(rows)
+
+    def _search(self, rows: LogProbs) -> tuple[TimedWord, ...]:
+        """Words of the part so far; none where the best path has no letter, whatever the language model says."""
+        return self._later(self._decoder.decode(rows, self._hotwords)) if self._greedy.partial().words else ()
+
+    def _later(self, words: tuple[TimedWord, ...]) -> tuple[TimedWord, ...]:
+        if not self._first:
+            return words
+        return tuple(replace(word, start=word.start + self._first, end=word.end + self._first) for word in words)
+
+
+def _hypothesis(settled: tuple[TimedWord, ...], open_words: tuple[TimedWord, ...]) -> Hypothesis:
+    letters = sum(len(word.text) + 1 for word in settled)
+    return Hypothesis(settled + open_words, max(0, letters - (not open_words)))
 
 
 def _trust(logprobs_TV: LogProbs) -> LogProbs:
     """Probability of the best label of each frame, NaN where that is the blank. Shape (T,)."""
-    best = np.exp(logprobs_TV.max(1))
+    best: LogProbs = np.exp(logprobs_TV.max(1))
     best[logprobs_TV.argmax(1) == 0] = np.nan
     return best
 
@@ -96,42 +134,3 @@ def _confidence(trust: LogProbs, start: int, end: int) -> float:
     spoken = trust[start : max(end, start + 1)]
     spoken = spoken[~np.isnan(spoken)]
     return round(float(spoken.mean()), 4) if len(spoken) else 0.0
-
-
-def _build(alphabet: Alphabet, lm: Path | None, alpha: float, beta: float) -> Any:
-    try:
-        import pyctcdecode  # type: ignore[import-untyped]  # noqa: PLC0415  (an extra: asked for only when used)
-    except ImportError as error:
-        raise Unsupported("the reference decoder needs pyctcdecode and kenlm: install the extras reference and kenlm") from error
-    logging.getLogger("pyctcdecode").setLevel(logging.ERROR)
-    labels = ["", *alphabet.letters]
-    if lm is None:
-        return pyctcdecode.build_ctcdecoder(labels)
-    with tempfile.TemporaryDirectory() as folder:
-        arpa = _plain(lm, Path(folder))
-        return pyctcdecode.build_ctcdecoder(labels, str(arpa), read_unigrams(arpa), alpha=alpha, beta=beta)
-
-
-def _plain(lm: Path, folder: Path) -> Path:
-    """The ARPA file itself, unpacked where it is gzipped: kenlm reads gzip only where it was built with zlib."""
-    if lm.suffix != ".gz":
-        return lm
-    try:
-        plain = folder / "lm.arpa"
-        plain.write_bytes(gzip.decompress(lm.read_bytes()))
-    except (OSError, EOFError) as error:
-        raise BadBundle(f"{lm.name} is not a gzip file: {error}", field="lm") from error
-    return plain
-
-
-def read_unigrams(arpa: Path) -> list[str]:
-    """The words of an ARPA file's unigram section."""
-    words: list[str] = []
-    with arpa.open(encoding="utf-8") as lines:
-        for line in lines:
-            if line.startswith("\\2-grams:") or line.startswith("\\end\\"):
-                break
-            columns = line.split("\t")
-            if len(columns) > 1 and columns[1].strip() not in ("<s>", "</s>", "<unk>"):
-                words.append(columns[1].strip())
-    return words

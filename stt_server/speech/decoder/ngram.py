@@ -1,0 +1,72 @@
+"""An ARPA language model into pyctcdecode's beam search. The only module that imports kenlm and pyctcdecode."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import shutil
+import tempfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stt_server.errors import BadBundle, NotFound, Unsupported
+
+if TYPE_CHECKING:
+    from pyctcdecode.decoder import BeamSearchDecoderCTC
+
+    from stt_server.speech.alphabet import Alphabet
+
+NOT_WORDS = ("<s>", "</s>", "<unk>")
+
+
+def build_search(alphabet: Alphabet, lm: Path | None, alpha: float, beta: float) -> BeamSearchDecoderCTC:
+    """The search over an alphabet with `lm`, ARPA or gzipped ARPA, weighing `alpha`, and `beta` for each word.
+
+    Raises NotFound and BadBundle for a file that is not there or no ARPA, Unsupported where a package is missing.
+    """
+    try:
+        import kenlm  # noqa: F401  pyctcdecode imports without it, and fails later with a NameError
+        from pyctcdecode.decoder import build_ctcdecoder
+    except ImportError as error:
+        raise Unsupported(
+            "the reference decoder needs pyctcdecode and kenlm: install the extras reference and kenlm"
+        ) from error
+    logging.getLogger("pyctcdecode").setLevel(logging.ERROR)
+    labels = ["", *alphabet.letters]
+    if lm is None:
+        return build_ctcdecoder(labels)
+    try:
+        with tempfile.TemporaryDirectory(prefix="earloop-lm-") as folder:
+            arpa = _plain(lm, Path(folder))
+            return build_ctcdecoder(labels, str(arpa), read_unigrams(arpa), alpha=alpha, beta=beta)
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no language model {lm}") from error
+    except (OSError, EOFError, RuntimeError, ValueError, zlib.error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadBundle(f"{lm.name} is not an ARPA language model, plain or gzipped: {reason}", field="lm") from error
+
+
+def _plain(lm: Path, folder: Path) -> Path:
+    """The ARPA file itself, unpacked where it is gzipped: kenlm reads gzip only where it was built with zlib."""
+    if lm.suffix != ".gz":
+        return lm
+    plain = folder / "lm.arpa"
+    with gzip.open(lm) as packed, plain.open("wb") as unpacked:
+        shutil.copyfileobj(packed, unpacked)
+    return plain
+
+
+def read_unigrams(arpa: Path) -> list[str]:
+    """The words of an ARPA file's unigram section. Raises ValueError where it has none."""
+    words: list[str] = []
+    with arpa.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith(("\\2-grams:", "\\end\\")):
+                break
+            columns = line.split("\t")
+            if len(columns) > 1 and columns[1].strip() not in NOT_WORDS:
+                words.append(columns[1].strip())
+    if not words:
+        raise ValueError("it lists no words")
+    return words

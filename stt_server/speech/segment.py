@@ -1,0 +1,184 @@
+"""The audio between two flushes of a stream, cut into steps of the model, with voice activity beside them.
+
+    samples ─ waiting ─┬─ features of a step ─► steps[…]      `next`: the step that the model hears next
+                       └─ voice activity ─────► flags[…]      `position`: the output frame that it names next
+
+Features and voice activity are computed a whole step at a time, on a grid that is counted from the segment's first
+sample, and the model begins afresh only where a step does. So every number is computed from the same samples in the
+same company, to the bit, in whatever pieces the audio came; and pieces of 20 ms cost no more than those of 160 ms.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stt_server.speech.endpoint import EndpointState
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stt_server.speech.acoustic import State
+    from stt_server.speech.bundle import Manifest
+    from stt_server.speech.endpoint import EndpointConfig
+    from stt_server.speech.features import LogMel
+    from stt_server.speech.vad import Vad
+
+    Floats = NDArray[np.float32]
+
+LEAD_FRAMES = 8  # output frames heard before those that count, when the model begins afresh
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The lengths that a bundle fixes, at 16 kHz."""
+
+    samples: int  # in a step
+    overlap: int  # by which the window of a step's last frame reaches into the next step
+    outputs: int  # output frames of a step
+    lag: int  # output frames by which the model is late
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Grid:
+        recipe = manifest.features.recipe()
+        return cls(
+            samples=manifest.step_frames * recipe.hop,
+            overlap=max(0, recipe.window - recipe.hop),
+            outputs=manifest.step_frames // manifest.subsampling,
+            lag=manifest.lag_frames,
+        )
+
+    @property
+    def output_samples(self) -> int:
+        return self.samples // self.outputs
+
+
+class Segment:
+    """A clock of its own, from output frame 0. Steps no lead-in can need again are dropped."""
+
+    def __init__(
+        self, grid: Grid, mel: LogMel, vad: Vad, endpointing: EndpointConfig, fresh: State, offset_s: float
+    ) -> None:
+        self.grid, self.endpointing, self.offset_s = grid, endpointing, offset_s
+        self.endpoint = EndpointState()
+        self.samples = 0
+        self.total: int | None = None  # output frames, once the segment is closed
+        self._mel, self._tail = mel, mel.initial()
+        self._vad = vad
+        self._waiting: Floats = np.zeros(0, np.float32)
+        self._steps: deque[Floats] = deque()
+        self._first_step = 0
+        self._flags: list[bool] = []
+        self._first_flag = 0
+        self.begin(fresh, 0)
+
+    def begin(self, fresh: State, frame: int) -> None:
+        """Let the model start afresh, at least a lead-in before output frame `frame`, the first that will be used."""
+        self.state = fresh
+        self.heard_from = frame
+        self.next = self._begun = max(0, frame - LEAD_FRAMES) // self.grid.outputs
+
+    # -------------------------------------------------------------------------------------------------------- audio in
+
+    def add(self, samples: Floats) -> None:
+        """Samples (n,) at 16 kHz; every step that they complete is made ready."""
+        self.samples += len(samples)
+        waiting = np.concatenate([self._waiting, samples]) if len(self._waiting) else samples
+        used = 0
+        while len(waiting) - used >= (needed := self._needed):
+            step = waiting[used : used + needed]
+            self._hear_voice(step)
+            self._make_step(step)
+            used += needed
+        self._waiting = waiting[used:].copy()
+
+    def close(self) -> None:
+        """No more audio: silence follows, as far as the model looks ahead."""
+        self.total = -(-self.samples // self.grid.output_samples)
+        self._hear_voice(self._waiting)
+        steps = -(-(self.total + self.grid.lag) // self.grid.outputs) if self.total else 0
+        while self._first_step + len(self._steps) < steps:
+            self._make_step(np.pad(self._waiting, (0, self._needed - len(self._waiting))))
+            self._waiting = self._waiting[:0]
+
+    @property
+    def missing(self) -> int:
+        """Samples still to come until the next step is complete."""
+        return self._needed - len(self._waiting)
+
+    @property
+    def _needed(self) -> int:
+        is_first = self._first_step + len(self._steps) == 0
+        return self.grid.samples + (self.grid.overlap if is_first else 0)
+
+    def _hear_voice(self, samples: Floats) -> None:
+        self._flags += self._vad.process(samples).tolist()
+
+    def _make_step(self, samples: Floats) -> None:
+        frames, self._tail = self._mel(samples, self._tail)
+        self._steps.append(frames)
+
+    # ------------------------------------------------------------------------------------------------------- steps out
+
+    @property
+    def ready(self) -> bool:
+        return not self.done and self.next < self._first_step + len(self._steps)
+
+    @property
+    def done(self) -> bool:
+        """Whether a closed segment has been heard to its end."""
+        return self.total is not None and self.position >= self.total
+
+    @property
+    def position(self) -> int:
+        """The output frame that is named next."""
+        return max(self.heard_from, self.next * self.grid.outputs - self.grid.lag)
+
+    @property
+    def age(self) -> int:
+        """Output frames since the model last began afresh."""
+        return (self.next - self._begun) * self.grid.outputs
+
+    def features(self) -> Floats:
+        """The next step, (step_frames, mels)."""
+        return self._steps[self.next - self._first_step]
+
+    def heard(self, logprobs_TV: Floats, state: State) -> tuple[int, Floats]:
+        """Move on behind the step of which the model said this; (frame, rows): what it says of `frame` and later ones.
+
+        Left out are rows about the time before the model began, about its lead-in, and about what follows the end.
+        """
+        first = self.next * self.grid.outputs - self.grid.lag
+        start = max(0, self.heard_from - first)
+        stop = len(logprobs_TV) if self.total is None else self.total - first
+        self.state = state
+        self.next += 1
+        return first + start, logprobs_TV[start : max(start, stop)]
+
+    def voice(self, frame: int, count: int) -> list[bool]:
+        """The voice activity of `count` output frames; silence where the audio has ended."""
+        per_frame = self.endpointing.model_frame_ms // self.endpointing.vad_frame_ms
+        start = frame * per_frame - self._first_flag
+        flags = self._flags[start : start + count * per_frame]
+        return flags + [False] * (count * per_frame - len(flags))
+
+    def forget(self) -> None:
+        """Drop what lies so far back that no lead-in can begin there."""
+        keep = max(0, self.position - LEAD_FRAMES) // self.grid.outputs
+        while self._steps and self._first_step < min(keep, self.next):
+            self._steps.popleft()
+            self._first_step += 1
+        flags = self.position * self.endpointing.model_frame_ms // self.endpointing.vad_frame_ms - self._first_flag
+        if flags > 0:
+            del self._flags[:flags]
+            self._first_flag += flags
+
+    def seconds(self, ms: float) -> float:
+        """The session's time, for one of this segment in milliseconds."""
+        return round(self.offset_s + ms / 1000, 3)
+
+    def frame_seconds(self, frame: int) -> float:
+        return self.seconds(frame * self.endpointing.model_frame_ms)

@@ -1,0 +1,257 @@
+"""One stream: bytes in, steps for the model out, what the model says in, events out.
+
+    accept ─ pcm ─ waiting ─ resample ─ segment ═► model ═► hear ─ endpoint ─┬─ decoder ─ Partial
+                                                                             └─ SpeechStarted, SpeechStopped, Final
+
+A flush or finish closes the segment: silence is put behind it, it is heard out, its final said. What comes meanwhile is
+held for the next segment. The model begins afresh, with the zero state it was trained from, when an utterance has ended
+and when nothing was heard for a while.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stt_server.errors import Conflict
+from stt_server.messages import Final, Finished, Partial, SpeechStarted, SpeechStopped, Word
+from stt_server.speech import endpoint
+from stt_server.speech.endpoint import Endpoint
+from stt_server.speech.pcm import AudioFormat, decode_pcm
+from stt_server.speech.resample import resampler
+from stt_server.speech.segment import Segment
+from stt_server.speech.vad import Vad
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from stt_server.messages import Event, Open, Reason
+    from stt_server.speech.acoustic import State
+    from stt_server.speech.decoder.interface import Decoder, TimedWord
+    from stt_server.speech.endpoint import EndpointConfig
+    from stt_server.speech.features import LogMel
+    from stt_server.speech.segment import Grid
+    from stt_server.speech.vad import VadConfig
+
+    Floats = NDArray[np.float32]
+
+SAMPLE_RATE = 16000
+IDLE_FRAMES = 100  # of silence heard by one run of the model, 4 s; then it begins afresh
+END_AFTER_WORD_S = 0.5  # sound that is no word belongs to an utterance for so long behind its last word
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all streams of a recogniser have in common."""
+
+    model: str  # its name
+    grid: Grid
+    mel: LogMel
+    vad: VadConfig
+    fresh: State
+    space: int  # its label
+
+
+class Stream:
+    """Everything that belongs to one stream. `options` are checked, hotwords normalised; one thread at a time."""
+
+    def __init__(self, shared: Shared, options: Open, endpointing: EndpointConfig, decoder: Decoder) -> None:
+        self.options = options
+        self.format = AudioFormat(options.audio.encoding, options.audio.sample_rate, options.audio.channels)
+        self.events: list[Event] = []
+        self.done = False
+        self.torn = False  # a step failed half-way
+        self._shared, self._endpointing = shared, endpointing
+        # Audio on its way to the segment.
+        self._resampler = resampler(self.format.sample_rate, SAMPLE_RATE)
+        self._resampled = self._resampler.initial()
+        self._rest = b""  # of a sample frame that has begun
+        self._waiting: list[Floats] = []  # at the stream's own rate
+        self._accepted = 0  # samples at the stream's own rate
+        self._due = 0  # how many of them make the next step complete
+        self.segment = self._new_segment(0.0)
+        self._closing: Reason | None = None  # why the segment ends
+        self._held: deque[Floats | Reason] = deque()  # what came behind its end
+        self._finishing = False
+        # The utterance.
+        self._decoder = decoder
+        self._decoding = decoder.open(options.hotwords)
+        self._utterance = 0
+        self._shown = ""
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of audio accepted so far."""
+        return round(self._accepted / self.format.sample_rate, 6)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a step waits for the model."""
+        return not self.done and self.segment.ready
+
+    # -------------------------------------------------------------------------------------------------------- audio in
+
+    def accept(self, data: bytes) -> None:
+        """Raises BadAudio, then the stream keeps what it had, and Conflict after `finish`."""
+        self._check_open()
+        samples, self._rest = decode_pcm(self.format, data, self._rest)
+        self._waiting.append(samples)
+        self._accepted += len(samples)
+        if self._accepted >= self._due:
+            self._pass_on()
+
+    def flush(self) -> None:
+        """The utterance ends here; audio that follows belongs to the next. Raises Conflict after `finish`."""
+        self._check_open()
+        self._pass_on()
+        self._feed("flush")
+
+    def finish(self) -> None:
+        """The stream ends here. Raises Conflict the second time."""
+        self._check_open()
+        self._finishing = True
+        self._pass_on()
+        self._feed(self._resampler.flush(self._resampled))
+        self._feed("finish")
+
+    def _check_open(self) -> None:
+        if self._finishing:
+            raise Conflict("the stream was finished; open another for more audio")
+
+    def _pass_on(self) -> None:
+        """Resample what waits. Small pieces wait for a whole step, which is several times cheaper."""
+        samples = np.concatenate(self._waiting) if self._waiting else np.zeros(0, np.float32)
+        self._waiting.clear()
+        samples, self._resampled = self._resampler(samples, self._resampled)
+        self._feed(samples)
+        self._due = self._accepted - (-self.segment.missing * self.format.sample_rate // SAMPLE_RATE)
+
+    def _feed(self, item: Floats | Reason) -> None:
+        """Samples, or the reason to end here, into the segment; behind a closing one they wait."""
+        if self._closing is not None:
+            self._held.append(item)
+        elif isinstance(item, str):
+            self.segment.close()
+            self._closing = item
+            self._end_segment()
+        else:
+            self.segment.add(item)
+
+    def _new_segment(self, offset_s: float) -> Segment:
+        shared = self._shared
+        return Segment(shared.grid, shared.mel, Vad(shared.vad), self._endpointing, shared.fresh, offset_s)
+
+    def _end_segment(self) -> None:
+        """When a closed segment is heard out: the final, then what waited behind it."""
+        if self._closing is None or not self.segment.done:
+            return
+        self._say_last(self._closing)
+        if self._closing == "finish":
+            self.events.append(Finished(self.audio_s, self._shared.model))
+            self.done = True
+            return
+        self.segment = self._new_segment(self.segment.offset_s + self.segment.samples / SAMPLE_RATE)
+        self._closing, self._due = None, 0
+        held, self._held = self._held, deque()
+        for item in held:
+            self._feed(item)
+
+    # ------------------------------------------------------------------------------------------------------- words out
+
+    def hear(self, logprobs_TV: Floats, state: State) -> None:
+        """What the model says of the segment's next step, and its state behind it."""
+        self.torn = True
+        self._hear(*self.segment.heard(logprobs_TV, state))
+        self.segment.forget()
+        self._end_segment()
+        self.torn = False
+
+    def _hear(self, frame: int, rows: Floats) -> None:
+        """Rows about output frame `frame` and later ones to both judges: the endpointer cuts, the decoder writes."""
+        events, rows = self._judge(frame, rows)
+        self._decoding.step(rows)
+        for event in events:
+            self._say_speech(event)
+        if events and isinstance(events[-1], Endpoint) and self.options.endpointing.enabled:
+            self._end_utterance(events[-1], frame + len(rows))
+        else:
+            self._show()
+            self._rest_when_idle()
+
+    def _judge(self, frame: int, rows: Floats) -> tuple[list[endpoint.Event], Floats]:
+        """The endpointer's events, and the rows before the one that ends the utterance."""
+        segment, before = self.segment, self.segment.endpoint
+        tokens = self._names_letters(rows)
+        segment.endpoint, events = endpoint.advance(self._endpointing, before, segment.voice(frame, len(rows)), tokens)
+        end = next((event for event in events if isinstance(event, Endpoint)), None)
+        if end is None or not self.options.endpointing.enabled:
+            return events, rows
+        count = end.at_ms // self._endpointing.model_frame_ms - frame
+        if count < len(rows):  # the frames that follow are judged when the model, begun afresh, has heard them again
+            voice = segment.voice(frame, count)
+            segment.endpoint, events = endpoint.advance(self._endpointing, before, voice, tokens[:count])
+        return events, rows[:count]
+
+    def _names_letters(self, rows: Floats) -> list[bool]:
+        best = rows.argmax(1)
+        named: list[bool] = ((best != 0) & (best != self._shared.space)).tolist()
+        return named
+
+    def _say_speech(self, event: endpoint.Event) -> None:
+        if isinstance(event, Endpoint):
+            self.events.append(SpeechStopped(self.segment.seconds(event.speech_end_ms)))
+        else:
+            self.events.append(SpeechStarted(self.segment.seconds(event.at_ms)))
+
+    def _show(self) -> None:
+        if not self.options.partials:
+            return
+        hypothesis = self._decoding.partial()
+        text = hypothesis.text
+        if text != self._shown:
+            self._shown = text
+            self.events.append(Partial(self._utterance, text, hypothesis.stable))
+
+    def _end_utterance(self, event: Endpoint, frame: int) -> None:
+        """An endpoint before output frame `frame`: say the final and let the model start afresh there."""
+        segment = self.segment
+        self._say_final(event.reason, segment.seconds(event.started_ms), segment.seconds(event.speech_end_ms))
+        segment.begin(self._shared.fresh, frame)
+
+    def _rest_when_idle(self) -> None:
+        """Start afresh where nothing was heard for long. With words begun the model goes on, however long the pause."""
+        segment = self.segment
+        if segment.endpoint.is_speaking or segment.age < IDLE_FRAMES or self._decoding.partial().words:
+            return
+        segment.begin(self._shared.fresh, segment.position)
+        self._decoding = self._decoder.open(self.options.hotwords)
+
+    def _say_last(self, reason: Reason) -> None:
+        """The final of a closed segment."""
+        segment = self.segment
+        started_ms, end_s = segment.endpoint.started_ms, segment.seconds(1000 * segment.samples / SAMPLE_RATE)
+        if started_ms is not None:
+            self.events.append(SpeechStopped(end_s))
+        self._say_final(reason, end_s if started_ms is None else segment.seconds(started_ms), end_s)
+
+    def _say_final(self, reason: Reason, start_s: float, end_s: float) -> None:
+        hypothesis = self._decoding.final()
+        words = tuple(self._timed(word) for word in hypothesis.words)
+        if words:
+            last_s = words[-1].end_s
+            start_s, end_s = (
+                min(start_s, words[0].start_s),
+                max(last_s, min(end_s, round(last_s + END_AFTER_WORD_S, 3))),
+            )
+        self.events.append(Final(self._utterance, hypothesis.text, words, start_s, end_s, reason))
+        self._decoding = self._decoder.open(self.options.hotwords)
+        self._utterance, self._shown = self._utterance + 1, ""
+
+    def _timed(self, word: TimedWord) -> Word:
+        """The decoder counts frames from the first that it heard."""
+        segment = self.segment
+        start, end = segment.heard_from + word.start, segment.heard_from + word.end
+        return Word(word.text, segment.frame_seconds(start), segment.frame_seconds(end), word.confidence)

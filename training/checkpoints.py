@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import pickle
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,18 +16,22 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Progress:
-    """Where a run is: `batch` batches of `epoch` are done, `seconds` of training time are spent."""
+    """Where a run is: `batch` batches of `epoch` are done, `seconds` of training time are spent.
+
+    `history` holds the word error rates of every validation.
+    """
 
     step: int = 0
     epoch: int = 0
     batch: int = 0
     seconds: float = 0.0
-    best: float = float("inf")
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Checkpoint:
+    """State dicts of the learning model, its average and the optimizer; `shape` and `letters` rebuild the model."""
+
     model: dict[str, Any]
     averaged: dict[str, Any]
     optimizer: dict[str, Any]
@@ -36,7 +41,7 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write beside `path`, then rename: a crash leaves the checkpoint before."""
+    """Write beside `path`, then rename: a run that dies meanwhile leaves the checkpoint before."""
     part = path.with_suffix(".part")
     content = {name: getattr(checkpoint, name) for name in ("model", "averaged", "optimizer", "shape", "letters")}
     torch.save(content | {"progress": asdict(checkpoint.progress)}, part)
@@ -49,6 +54,8 @@ def load(path: Path) -> Checkpoint:
         raise NotFound(f"there is no checkpoint {path}; start the run without --resume")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        return Checkpoint(**{**content, "progress": Progress(**content["progress"])})
-    except (RuntimeError, KeyError, TypeError, EOFError) as error:
-        raise BadInput(f"{path} is not a checkpoint of this version: {error}") from error
+        known = {each.name: content["progress"][each.name] for each in fields(Progress)}
+        return Checkpoint(**{**content, "progress": Progress(**known)})
+    except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        told = f"{path} is damaged or not a checkpoint of this version; start the run anew"
+        raise BadInput(told, field="checkpoint") from error

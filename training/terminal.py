@@ -22,7 +22,7 @@ class Terminal:
     """Shows a run on the terminal and keeps every line of it in `log`, one JSON object a line."""
 
     def __init__(self, log: Path, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self.log = log
 
     def step(self, progress: Progress, loss: float, rate: float, share: float, speed: float) -> None:

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
+from stt_server.errors import NotFound
 from stt_server.web import streams
 
 PAGES: Final = Path(__file__).parent / "pages"
@@ -29,6 +31,19 @@ async def front(request: web.Request) -> web.StreamResponse:
     if request.headers.get("Upgrade", "").casefold() == "websocket":
         return await streams.vosk(request)
     return web.FileResponse(PAGES / "index.html", headers={"Cache-Control": CACHE})
+
+
+async def static(request: web.Request) -> web.FileResponse:
+    """A file of the page. Raises NotFound."""
+    name = request.match_info["name"]
+    if name not in _static_files():
+        raise NotFound(f"There is nothing at {request.path}.")
+    return web.FileResponse(STATIC / name)
+
+
+@cache
+def _static_files() -> frozenset[str]:
+    return frozenset(path.name for path in STATIC.iterdir() if path.is_file())
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

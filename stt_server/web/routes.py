@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ROUTES: Final = (
     web.get("/", page.front),  # the page; as WebSocket vosk-server's protocol
-    web.static("/static", page.STATIC),
+    web.get("/static/{name}", page.static),
     web.get("/v1/stream", streams.native),  # WebSocket
     web.post("/stt", uploads.stt),
     web.put("/stt", uploads.stt),

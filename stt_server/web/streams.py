@@ -13,12 +13,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import WSMsgType, web
+from aiohttp import WebSocketError, WSMsgType, web
 
 from stt_server.errors import BadInput, EarloopError, TimedOut, TooLarge, Unavailable
 from stt_server.logs import EventLog
 from stt_server.messages import Failed, Finish, Finished, Open
-from stt_server.protocols.codec import Reply, close_reason
+from stt_server.protocols.codec import TOO_BIG, Reply, close_reason
 from stt_server.protocols.native import NativeCodec
 from stt_server.protocols.vosk import VoskCodec
 from stt_server.web.context import services_of
@@ -133,8 +133,9 @@ class Pump:
         if message.type in (WSMsgType.BINARY, WSMsgType.TEXT):
             data: Message = message.data
             return data
-        if message.type is WSMsgType.ERROR:  # aiohttp has sent the close frame: 1009 too big, 1007 no UTF-8, …
-            self._services.metrics.failed("too_large" if self._socket.close_code == 1009 else "bad_input")
+        if isinstance(message.data, WebSocketError):  # aiohttp has sent the close frame: too big, no UTF-8, …
+            fault = TooLarge if message.data.code == TOO_BIG else BadInput
+            self._services.metrics.failed(fault.code)
         return None
 
     async def _obey(self, items: Iterable[Command | Reply]) -> None:

@@ -97,9 +97,8 @@ class Session {
 
   // Messages of the server, by their type.
 
-  ready({ model, language }) {
-    $("model").textContent = `${model} · ${language}`;
-    $("model").hidden = false;
+  ready(message) {
+    showModel(message);
     if (!this.stopping) show("live");
   }
 
@@ -128,6 +127,17 @@ class Session {
     $("status").textContent = `The server is ${milliseconds(lag_ms)} behind`;
   }
 }
+
+function showModel({ model, language }) {
+  $("model").textContent = `${model} · ${language}`;
+  $("model").hidden = false;
+}
+
+// What runs here, before the first word; a server without an answer says it when a stream opens.
+fetch("readyz")
+  .then((answer) => answer.json())
+  .then(showModel)
+  .catch(() => {});
 
 function milliseconds(value) {
   return value < 995 ? `${Math.round(value / 10) * 10} ms` : `${(value / 1000).toFixed(1)} s`;

@@ -32,7 +32,9 @@ export class Microphone {
   }
 
   async start(onframe, onlost) {
-    await this.context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
+    await this.context.audioWorklet.addModule(new URL("worklet.js", import.meta.url)).catch((cause) => {
+      throw new Error("its code cannot be reached on the server, is that still running?", { cause });
+    });
     await this.context.resume();
     this.frames = new AudioWorkletNode(this.context, "frames", {
       numberOfOutputs: 0,

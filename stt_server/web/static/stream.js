@@ -86,13 +86,14 @@ function broken({ code, reason }) {
   return `The connection to the server broke (${code}${reason ? `, ${reason}` : ""}); press the microphone to go on.`;
 }
 
-// Why there was no upgrade. The browser hides the answer's status from sockets but not from a plain request.
+// Why there was no upgrade. The browser hides the answer from sockets but not from a plain request, which a server with
+// room refuses with 400: then what was wrong has passed.
 async function refusal(address) {
   try {
     const answer = await fetch(address, { signal: AbortSignal.timeout(3000) });
-    if (answer.status !== 503) return `The server refused the stream (HTTP ${answer.status}).`;
-    const wait = Number(answer.headers.get("Retry-After")) || 1;
-    return `The server is busy with other streams: try again in ${wait} ${wait === 1 ? "second" : "seconds"}.`;
+    const said = await answer.json().catch(() => ({}));
+    if (answer.status !== 503) return "The connection failed; press the microphone to try again.";
+    return `The server is busy: ${said.error?.message ?? "try again in a moment"}.`;
   } catch {
     return "The server cannot be reached: is it still running?";
   }

@@ -1,0 +1,87 @@
+"""`earloop bench load`: how a server does under many streams at once; what each figure means, `report` defines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stt_server.errors import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stt_server.commands.bench.report import Percentiles
+    from stt_server.commands.bench.run import Result
+
+app = typer.Typer()
+
+
+@app.callback()
+def bench() -> None:
+    """Measure a running server."""
+
+
+@app.command()
+def load(
+    streams: Annotated[int, typer.Option(help="Streams at the same time.", min=1, max=10_000)] = 40,
+    seconds: Annotated[float, typer.Option(help="Audio of each stream, at least; sent in real time.", min=1)] = 30,
+    url: Annotated[str, typer.Option(help="A running server; without it, one is started on a core of its own.")] = "",
+    corpus: Annotated[
+        str, typer.Option(help="Speech to send: a folder, a manifest, a corpus' name; else the model's evaluation kit.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="Model to start the server with, or that the server at --url has.")] = "",
+    frame_ms: Annotated[int, typer.Option(help="Audio in one message.", min=10, max=1000)] = 40,
+    silence_ms: Annotated[int, typer.Option(help="Silence that ends an utterance.", min=100, max=5000)] = 600,
+    file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.")] = None,
+) -> None:
+    """Send real speech over real sockets in real time; report latency, errors and the server's cost.
+
+    Ends with code 1 when a stream failed.
+    """
+    from stt_server.commands.bench.run import Load, run
+    from stt_server.settings import load_settings
+
+    if file and not file.absolute().parent.is_dir():
+        raise NotFound(f"There is no folder {file.absolute().parent} for {file.name}; make it first.")
+    plan = Load(streams, seconds, frame_ms, silence_ms, url, corpus)
+    result = run(plan, load_settings(model=model or None), lambda text: typer.echo(text, err=True))
+    if file:
+        file.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
+    for name, value in _rows(result):
+        typer.echo(f"{name:<38}{value}")
+    if result.figures.failed:
+        raise typer.Exit(1)
+
+
+def _rows(result: Result) -> Iterator[tuple[str, str]]:
+    machine, figures, server, alone = result.machine, result.figures, result.server, result.alone
+    cores = result.inputs.cores
+    yield "machine", f"{machine.cpu}, {machine.cores} cores, load {machine.load}, onnxruntime {machine.onnxruntime}"
+    pinned = f"; server on core {cores.server}, clients on core {cores.client}" if cores.server is not None else ""
+    yield "input", f"{result.inputs.clips} clips of {result.load.corpus or 'the evaluation kit'}{pinned}"
+    yield "model", result.inputs.model
+    sent = f"{figures.streams} of {result.inputs.seconds} s in frames of {result.load.frame_ms} ms"
+    yield "streams", f"{sent}; {figures.failed} failed{''.join(f'; {fault}' for fault in figures.faults)}"
+    yield "chunk latency", _row(figures.chunk_latency_ms)
+    yield "flush → final", _row(figures.flush_to_final_ms)
+    yield "speech end → final", _row(figures.speech_end_to_final_ms)
+    yield f"  without the {result.load.silence_ms} ms of silence", _row(figures.speech_end_to_final_without_silence_ms)
+    yield "turns", f"{figures.turns}; {figures.ended_early} ended early, {figures.not_ended} only by their flush"
+    errors = f"{100 * figures.word_error_rate:.1f} % of {figures.words}"
+    yield "word errors", f"{errors}, {100 * alone.word_error_rate:.1f} % without a server" if alone else errors
+    yield "server", f"{server.cpu_s} s CPU ({server.cpu_share:.0%} of a core), {server.memory_mb} MB resident"
+    if alone:
+        cost = f"{alone.cpu_s} s CPU, {alone.cpu_ms_per_audio_s} ms a second of audio"
+        yield "features, model, decoder alone", f"{cost}; the server took {alone.cpu_ratio} ×"
+    yield "behind notices", str(figures.behind_notices)
+    yield "clients sent late by", _row(figures.client_lateness_ms)
+
+
+def _row(times: Percentiles) -> str:
+    if times.p50 is None:
+        return "not measured"
+    return f"p50 {times.p50:.0f}   p95 {times.p95:.0f}   p99 {times.p99:.0f} ms   of {times.count}"

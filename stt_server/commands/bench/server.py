@@ -1,0 +1,106 @@
+"""The server under test: one of our own on a core of its own, or any other by its address; and what it has used."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stt_server.errors import Internal, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START_S = 60.0
+STOP_S = 20.0
+ANSWER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Of the server's process, by its own `/metrics`: CPU seconds since its start, resident memory in bytes."""
+
+    cpu_s: float
+    memory: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """One core for the server and another for its clients; the same, or none, where the machine gives no choice."""
+
+    server: int | None
+    client: int | None
+
+    @classmethod
+    def of_this_machine(cls) -> Cores:
+        free = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        return cls(free[0], free[-1]) if free else cls(None, None)
+
+
+def pin(core: int | None) -> None:
+    """Keep this process, and those it starts from now on, on one core."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+
+
+@contextmanager
+def own_server(arguments: list[str], core: int | None) -> Iterator[str]:
+    """The address of a server started with `arguments` on `core`; it is stopped at the end.
+
+    Raises Unavailable when it does not get ready; why, it says itself on standard error.
+    """
+    command = [sys.executable, "-m", "stt_server.cli", "serve", "--port", "0", "--log-level", "warning", *arguments]
+    pin(core)  # a child inherits it before its first thread starts
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield _address_said(process)
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_S)
+            process.kill()
+
+
+def _address_said(process: subprocess.Popen[str]) -> str:
+    """The address in the line a server prints when it listens."""
+    assert process.stdout
+    ready, _, _ = select.select([process.stdout], [], [], START_S)
+    line = process.stdout.readline() if ready else ""
+    address = re.search(r"http://\S+", line)
+    if address is None:
+        how = "did not start" if ready else f"was not ready within {START_S:g} s"
+        raise Unavailable(f"The server under test {how}; it has said why, above.")
+    return address[0]
+
+
+def model_of(url: str) -> str:
+    """The name of the model that a server runs."""
+    name: str = json.loads(_get(f"{url}/readyz"))["model"]
+    return name
+
+
+def usage(url: str) -> Usage:
+    """What the server's process has used so far. Raises Unavailable, Internal where it does not tell."""
+    values = dict(line.rsplit(" ", 1) for line in _get(f"{url}/metrics").splitlines() if not line.startswith("#"))
+    try:
+        return Usage(float(values["process_cpu_seconds_total"]), float(values["process_resident_memory_bytes"]))
+    except KeyError as error:
+        raise Internal(f"{url}/metrics has no {error}; CPU and memory are known on Linux only.") from error
+
+
+def _get(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=ANSWER_S) as answer:  # noqa: S310 - the address is the user's own
+            body: bytes = answer.read()
+    except (urllib.error.URLError, OSError) as error:
+        raise Unavailable(f"{url} does not answer ({error}); is a server running there?") from error
+    return body.decode()

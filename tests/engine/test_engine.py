@@ -160,6 +160,33 @@ async def test_a_sender_that_waits_is_woken_by_the_failure_of_its_stream():
             await asyncio.wait_for(sending, DEADLINE_S)
 
 
+async def test_a_sender_that_waits_is_let_go_by_close():
+    toy = Toy()
+    toy.gate.clear()
+    with engine(toy, max_queue_s=0.5) as running:
+        session = running.open(options())
+        sending = asyncio.create_task(session.send(Audio(loud(40))))
+        await inside(toy)
+        await session.close()
+        with pytest.raises(Conflict):
+            await asyncio.wait_for(sending, DEADLINE_S)
+
+
+async def test_a_stream_that_leaves_makes_room_for_one_that_the_engine_had_no_room_for():
+    toy = Toy()
+    toy.gate.clear()
+    with engine(toy, max_queue_s=2.0, max_engine_queue_s=2.0, send_timeout_s=1000) as running:
+        busy, hog, waiting = running.open(options()), running.open(options()), running.open(options())
+        await busy.send(Audio(loud(1)))
+        await inside(toy)
+        await hog.send(Audio(loud(12)))
+        sending = asyncio.create_task(waiting.send(Audio(loud(12))))
+        await asyncio.sleep(0)
+        assert not sending.done()
+        await hog.close()
+        await asyncio.wait_for(sending, DEADLINE_S)  # with the thread still in its batch
+
+
 async def test_an_endless_stream_is_ended_and_its_finals_still_come():
     with engine(max_stream_s=1.0) as running:
         session = running.open(options())
@@ -226,7 +253,7 @@ async def test_a_reader_that_takes_something_now_and_then_is_not_failed():
 
 
 async def test_events_that_wait_are_bounded_in_number():
-    with engine(max_events=8) as running:
+    with engine(max_events=8, write_timeout_s=1000) as running:
         session = running.open(options())
         await session.send(Audio((loud(1) + quiet(1)) * 5))
         await until(lambda: session.error is not None)
@@ -377,7 +404,7 @@ async def test_a_reader_that_waits_is_let_go_by_close():
 
 
 async def test_closed_sessions_and_their_streams_are_collected():
-    with engine(max_streams=100) as running:
+    with engine(max_streams=100, write_timeout_s=1000) as running:
         sessions = [running.open(options()) for _ in range(50)]
         for number, session in enumerate(sessions):
             await session.send(Audio(loud(number % 4)))

@@ -31,7 +31,7 @@ class AudioSpec:
 
 @dataclass(frozen=True, slots=True)
 class Endpointing:
-    """When an utterance ends, in milliseconds; None leaves the server's setting. `enabled=False` ends only on request."""
+    """When an utterance ends, in milliseconds; None: the server's setting. `enabled=False` ends only on request."""
 
     enabled: bool = True
     silence_ms: int | None = None

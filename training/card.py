@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,11 +14,6 @@ if TYPE_CHECKING:
     from training.recipe import Recipe
 
 RATES = ("wer", "cer", "exact")
-LIMITS = """## Limits
-
-A small model of a few hours of speech: short commands, numbers and spellings are what it hears best; dictation, far
-microphones and children's voices are not. The test sources share their rooms and microphones with training, though no
-speaker. Never quote these rates for the official test sets of the corpora named above."""
 LICENCES = {
     "speechocean762": "CC BY 4.0 (Junbo Zhang et al. 2021)",
     "an4": "CMU AN4 licence, BSD-style (Carnegie Mellon University 1991-2005)",
@@ -38,20 +34,27 @@ LICENCES = {
 }
 
 
-def write_card(path: Path, manifest: dict[str, Any], clips: Sequence[Clip], recipe: Recipe) -> None:
-    """`card.md`: what the model is, what it learned from, how well it hears and what it is not for."""
-    sections = [_head(manifest), _data(clips, recipe), _rates(manifest["error_rates"]), LIMITS]
-    path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+def write_card(
+    path: Path, manifest: dict[str, Any], clips: Sequence[Clip], recipe: Recipe, quiet: Sequence[dict[str, Any]]
+) -> None:
+    """`card.md`: what the model is, what it learned from, how well it hears and what it is not for.
+
+    `quiet` says for each decoder in how many of the kit's clips without speech it heard a word.
+    """
+    sections = [_head(manifest), _data(clips, recipe), _rates(manifest["error_rates"]), _quiet(quiet), _limits(recipe)]
+    path.write_text("\n\n".join(section for section in sections if section) + "\n", encoding="utf-8")
 
 
 def _head(manifest: dict[str, Any]) -> str:
-    lineage = manifest["lineage"]
+    lineage, parity = manifest["lineage"], manifest["lineage"]["parity"]
+    step_ms = manifest["step_frames"] * manifest["features"]["hop_ms"]
     return f"""# {manifest["name"]} {manifest["version"]}
 
-A streaming CTC model for English: {manifest["parameters"] / 1e6:.1f} million parameters, convolutions and one GRU,
-{manifest["right_context_ms"]} ms of right context, steps of {manifest["step_frames"] * 10} ms, fp32 and int8.
+A streaming CTC model for English: {manifest["parameters"] / 1e6:.2f} million parameters, convolutions and one GRU,
+{manifest["right_context_ms"]} ms of right context, steps of {step_ms} ms.
 Trained for {lineage["training_minutes"]} minutes, {lineage["steps"]} steps, by recipe `{lineage["recipe"]}` at commit
-{lineage["code"]}.
+`{lineage["code"]}`. Two precisions: fp32 differs from the trained model by at most {parity["fp32_logprob"]:.0e} in
+log-probability, int8 gives {parity["int8_probability"]:.2%} of the probability to other labels.
 
 Licence: {manifest["licence"]}."""
 
@@ -62,25 +65,40 @@ def _data(clips: Sequence[Clip], recipe: Recipe) -> str:
     for clip in clips:
         hours[clip.source] += (clip.duration_s or 0.0) / 3600
         count[clip.source] += 1
-    rows = [[name, str(count[name]), f"{hours[name]:.2f}", LICENCES.get(name, "see its folder")] for name in hours]
+    licences = {clip.source: clip.licence for clip in clips if clip.licence}
+    rows = [
+        [name, str(count[name]), f"{hours[name]:.2f}", licences.get(name) or LICENCES.get(name, "see the corpus")]
+        for name in hours
+    ]
     noise = f"Noise and room responses for augmentation: {', '.join(recipe.data.noise) or 'none'}."
-    total = f"{sum(hours.values()):.1f} hours in all."
+    total = f"{sum(hours.values()):.2f} hours in all."
     return "## Data\n\n" + table(["source", "clips", "hours", "licence"], rows) + f"\n\n{total} {noise}"
 
 
-def _rates(rows: Iterable[dict[str, Any]]) -> str:
-    text = "## Error rates\n\nIn per cent, as served, with 95 % bootstrap intervals over utterances.\n\n"
+def _rates(rows: Sequence[dict[str, Any]]) -> str:
+    if not rows:
+        return "## Error rates\n\nNot measured: the recipe names no test data and the bundle has no kit."
     columns = ["source", "clips", "decoder", "WER", "CER", "exact utterances"]
     cells = [
-        [
-            row["source"],
-            str(row["utterances"]),
-            row["decoder"],
-            *(percent(row[name]) for name in ("wer", "cer", "exact")),
-        ]
-        for row in rows
+        [row["source"], str(row["utterances"]), row["decoder"], *(percent(row[name]) for name in RATES)] for row in rows
     ]
-    return text + table(columns, cells)
+    text = """## Error rates
+
+In per cent, as served in fp32, with 95 % bootstrap intervals over utterances. `greedy` is without language model,
+`reference` with it. The sources `kit-…` are the evaluation kit in the bundle: synthetic voices that never spoke in
+training, though they read sentences of the same text."""
+    return f"{text}\n\n{table(columns, cells)}"
+
+
+def _quiet(rows: Sequence[dict[str, Any]]) -> str:
+    if not rows:
+        return ""
+    told = [f"{row['with_words']} of {row['clips']} ({row['decoder']})" for row in rows]
+    return "## False words\n\nClips of silence and steady noise in which a word was heard: " + ", ".join(told) + "."
+
+
+def _limits(recipe: Recipe) -> str:
+    return f"## Limits\n\n{fill(recipe.limits, 120)}" if recipe.limits else ""
 
 
 def percent(estimate: dict[str, float]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 
-from stt_server.errors import BadOption, Unsupported
+from stt_server.errors import Unsupported
 from stt_server.settings import load_settings
+
+EXTRA = ("onnx", "onnxscript", "torch")  # what `pip install 'earloop[train]'` brings
 
 
 def train(
@@ -22,20 +23,16 @@ def train(
     """Gather the data, train, export and measure; the bundle lies in OUTPUT/bundle."""
     try:
         from training.data import Places
-        from training.recipe import find_recipe, load_recipe
+        from training.recipe import find_recipe, load_recipe, read_change
         from training.run import Run, run_recipe
         from training.terminal import Terminal
-    except ImportError as error:
-        raise Unsupported(f"training needs the extra `train` (pip install 'earloop[train]'): {error}") from error
-    loaded = load_recipe(recipe, dict(_change(text) for text in set_ or []))
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing not in EXTRA:
+            raise
+        raise Unsupported(f"{missing} is not installed; training needs it: pip install 'earloop[train]'") from error
+    loaded = load_recipe(recipe, dict(read_change(text) for text in set_ or []))
     folder = output or Path("runs") / loaded.name
     folder.mkdir(parents=True, exist_ok=True)
     places = Places(load_settings().corpora, cache or Path("runs") / "cache", find_recipe(recipe).parent)
     run_recipe(Run(loaded, places, folder, Terminal(folder / "log.jsonl")), resume=resume)
-
-
-def _change(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise BadOption(f"--set {text} has no `=`; write key=value, such as schedule.epochs=3")
-    return key, yaml.safe_load(value)

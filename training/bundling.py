@@ -1,0 +1,174 @@
+"""A trained checkpoint made into a bundle: graphs, language model, kit, golden clip, rates, card, manifest."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stt_server.speech import bundle as bundles
+from stt_server.speech.features import FeatureRecipe, LogMel
+from stt_server.speech.files import read_audio
+from training import checkpoints
+from training.batches import frames_of
+from training.card import write_card
+from training.evaluate import count_false_words, measure
+from training.export import STEP_FRAMES, check_int8, check_parity, export_onnx, rounded
+from training.golden import choose_golden
+from training.kit import make_kit
+from training.model import SUBSAMPLING, ConvModel, ConvShape
+from training.sentences import SentenceSource, read_sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from stt_server.corpus.clip import Clip
+    from training.recipe import Recipe
+
+    Say = Callable[[str], None]
+    Entries = dict[str, Any]
+
+PARITY_CLIPS = 3
+GOLDEN_BY_RULE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Ingredients:
+    """What a bundle is made of. `lm` is an ARPA file; `sentences` what the kit's and the golden clip's voices read."""
+
+    recipe: Recipe
+    checkpoint: Path
+    train: Sequence[Clip]
+    test: Sequence[Clip]
+    lm: Path | None = None
+    sentences: Path | None = None
+
+    @property
+    def mel(self) -> LogMel:
+        return LogMel(FeatureRecipe(n_mels=self.recipe.features.n_mels))
+
+
+def make_bundle(made_of: Ingredients, folder: Path, say: Say) -> bundles.Bundle:
+    """Write the bundle into `folder`. One that is there is replaced when the new one is whole.
+
+    Raises Internal where ONNX and torch disagree.
+    """
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    model = rounded(load_model(made_of.checkpoint))
+    manifest = _described(made_of.recipe, made_of.mel.recipe, model)
+    manifest |= _graphs(made_of, model, part, say)
+    manifest |= _language_model(made_of, part)
+    manifest |= _kit(made_of, part)
+    manifest["golden"] = _golden(made_of, manifest, part)
+    manifest["lineage"] |= _lineage(made_of)
+    bundles.write_bundle(part, manifest)
+    manifest["error_rates"] = measure(part, made_of.test, say)
+    write_card(part / "card.md", manifest, made_of.train, made_of.recipe, count_false_words(part, say))
+    manifest["card"] = bundles.entry(part, "card.md")
+    bundles.write_bundle(part, manifest)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+    return bundles.load_bundle(folder)
+
+
+def load_model(checkpoint: Path) -> ConvModel:
+    """The averaged weights of a checkpoint, in the shape they were trained in."""
+    kept = checkpoints.load(checkpoint)
+    model = ConvModel(ConvShape(**{**kept.shape, "right": tuple(kept.shape["right"])}))
+    model.load_state_dict(kept.averaged)
+    return model
+
+
+def _described(recipe: Recipe, features: FeatureRecipe, model: ConvModel) -> Entries:
+    """The manifest as far as recipe and model decide it."""
+    frame_ms, lag = features.hop_ms * SUBSAMPLING, model.shape.lag_frames
+    return {
+        "format": 1,
+        "kind": "streaming",
+        "name": recipe.name,
+        "version": datetime.now(UTC).strftime("%Y%m%d"),
+        "language": "en",
+        "licence": recipe.licence,
+        "features": {name: getattr(features, name) for name in bundles.Features.model_fields},
+        "labels": recipe.alphabet,
+        "blank": 0,
+        "subsampling": SUBSAMPLING,
+        "step_frames": STEP_FRAMES,
+        "lag_frames": lag,
+        "right_context_ms": lag * frame_ms + features.window_ms - features.hop_ms,
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "states": {name: list(shape[1:]) for name, shape in model.state_shapes(1).items()},
+    }
+
+
+def _graphs(made_of: Ingredients, model: ConvModel, folder: Path, say: Say) -> Entries:
+    """Both graphs, and how far they are from torch on clips of the training data."""
+    fp32, int8 = folder / "model.fp32.onnx", folder / "model.int8.onnx"
+    export_onnx(model, fp32, int8)
+    mel, clips = made_of.mel, made_of.train
+    chosen = clips[:: max(1, len(clips) // PARITY_CLIPS)][:PARITY_CLIPS]
+    frames = [frames_of(mel, read_audio(clip.path)) for clip in chosen]
+    stack = np.stack([each[: min(map(len, frames))] for each in frames])
+    worst = check_parity(model, fp32, stack, mel.recipe.silence)
+    moved = check_int8(model, int8, stack, mel.recipe.silence)
+    say(f"against torch: fp32 differs by {worst:.1e} in log-probability, int8 moves {moved:.2%} of the probability")
+    files = {name: bundles.entry(folder, f"model.{name}.onnx") for name in ("fp32", "int8")}
+    return {"models": files, "lineage": {"parity": {"fp32_logprob": worst, "int8_probability": moved}}}
+
+
+def _language_model(made_of: Ingredients, folder: Path) -> Entries:
+    lm = made_of.recipe.lm
+    if made_of.lm is None or lm is None:
+        return {}
+    shutil.copyfile(made_of.lm, folder / "lm.arpa.gz")
+    decoder = {"engine": "reference", "alpha": lm.alpha, "beta": lm.beta, "beam": lm.beam}
+    return {"lm": bundles.entry(folder, "lm.arpa.gz"), "decoder": decoder}
+
+
+def _kit(made_of: Ingredients, folder: Path) -> Entries:
+    if not made_of.recipe.kit.utterances:
+        return {}
+    make_kit(made_of.recipe.kit, made_of.sentences, folder / "kit")
+    return {"kit": bundles.entry(folder, "kit/manifest.csv")}
+
+
+def _golden(made_of: Ingredients, manifest: Entries, folder: Path) -> dict[str, str]:
+    lines = list(read_sentences(made_of.sentences)) if made_of.sentences else []
+    source = SentenceSource(lines, GOLDEN_BY_RULE if lines else 1.0)
+    return choose_golden(folder, manifest, source, made_of.recipe.kit.seed + 1)
+
+
+def _lineage(made_of: Ingredients) -> Entries:
+    """What the weights came from: recipe, code, how long they learned."""
+    progress = checkpoints.load(made_of.checkpoint).progress
+    return {
+        "recipe": made_of.recipe.name,
+        "code": code_version(),
+        "steps": progress.step,
+        "epochs": progress.epoch,
+        "training_minutes": round(progress.seconds / 60, 1),
+        "clips": len(made_of.train),
+        "hours": round(sum(clip.duration_s or 0.0 for clip in made_of.train) / 3600, 2),
+    }
+
+
+def code_version() -> str:
+    """The commit of this checkout, `-dirty` where files differ from it; the package's version where it is installed."""
+    root = Path(__file__).parent.parent
+    if (root / ".git").exists() and shutil.which("git"):
+        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        if done.returncode == 0:
+            return done.stdout.strip()
+    try:
+        return f"earloop {metadata.version('earloop')}"
+    except metadata.PackageNotFoundError:
+        return "unknown"

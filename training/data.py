@@ -19,13 +19,14 @@ from training.sentences import SentenceSource, read_sentences
 from training.synthetic import HELD_OUT, SyntheticCorpus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from stt_server.corpus.checks import Finding
     from stt_server.corpus.clip import Clip
+    from stt_server.corpus.noise import NoiseClip
     from stt_server.speech.alphabet import Alphabet
-    from training.recipe import Data, Source, SyntheticSpeech
+    from training.recipe import Data, Recipe, Source, SyntheticSpeech
 
     Progress = Callable[[int, int], None]
 
@@ -84,6 +85,19 @@ class Gathering:
         return [finding for finding in self.findings if finding.is_error]
 
 
+def check_places(recipe: Recipe, places: Places) -> None:
+    """Find all that the recipe names, before an hour is spent on speaking what it does not lack. Raises NotFound."""
+    data = recipe.data
+    for source in (*data.test, *data.dev, *data.train):
+        if source.corpus is not None:
+            find_corpus(places.corpora, source.corpus)
+        elif source.synthetic is not None and source.synthetic.sentences:
+            places.text(source.synthetic.sentences)
+    for name in recipe.lm.sentences if recipe.lm else ():
+        places.text(name)
+    list(_noises(data.noise, places))
+
+
 def gather(data: Data, places: Places, made: Progress = lambda done, of: None) -> Gathering:
     """All clips of a recipe, those with faults taken out; `made` hears how many synthetic ones are spoken.
 
@@ -116,7 +130,7 @@ def _sound(pairs: Iterable[tuple[Clip, float]], faulty: set[tuple[Path, str | No
     return Gathered([replace(clip, text=normalize(clip.text)) for clip, _ in kept], [weight for _, weight in kept])
 
 
-def _listed(split: str, sources: Sequence[Source], places: Places, made: Progress) -> Iterable[tuple[Clip, float]]:
+def _listed(split: str, sources: Sequence[Source], places: Places, made: Progress) -> Iterator[tuple[Clip, float]]:
     for source in sources:
         for clip in _clips(source, places, made):
             yield replace(clip, split=split), source.weight
@@ -152,8 +166,12 @@ def synthetic_corpus(recipe: SyntheticSpeech, places: Places) -> SyntheticCorpus
 
 def surroundings(names: Sequence[str], places: Places) -> Surroundings:
     """The noises and rooms a recipe names, decoded. Raises NotFound."""
-    if names and places.corpora is None:
-        raise NotFound(f"no noise {', '.join(names)}: set EARLOOP_CORPORA to the folder that holds it")
-    clips = [clip for name in names if places.corpora for clip in find_noise(places.corpora, name)]
-    heard = [(clip.kind, read_audio(clip.path)) for clip in clips]
+    heard = [(clip.kind, read_audio(clip.path)) for clip in _noises(names, places)]
     return Surroundings([x for kind, x in heard if kind == "noise"], [x for kind, x in heard if kind == "rir"])
+
+
+def _noises(names: Sequence[str], places: Places) -> Iterator[NoiseClip]:
+    for name in names:
+        if places.corpora is None:
+            raise NotFound(f"no noise {name!r}: set EARLOOP_CORPORA to the folder that holds it")
+        yield from find_noise(places.corpora, name)

@@ -23,7 +23,7 @@ from stt_server.speech.features import FeatureRecipe, LogMel
 from training import checkpoints
 from training.bundling import Ingredients, make_bundle
 from training.clips import load_clips
-from training.data import check_learnable, gather, surroundings
+from training.data import check_learnable, check_places, gather, surroundings
 from training.fit import fit
 from training.lm import estimate, write_arpa
 from training.model import ConvModel, ConvShape
@@ -77,6 +77,7 @@ def prepare(run: Run) -> Gathering:
     """All the data, after a pre-flight whose findings are kept, and the language model."""
     recipe, said = run.recipe, run.terminal.say
     check_programs()
+    check_places(recipe, run.places)
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / "recipe.json").write_text(recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
     gathering = gather(recipe.data, run.places, _counting(run.terminal, 500, "spoken"))

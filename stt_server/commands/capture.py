@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 RATE: Final = 16_000
 FRAME_MS: Final = 40
 FRAME_BYTES: Final = RATE * FRAME_MS // 1000 * 2
+END_S: Final = 2.0  # a recorder that was asked to end gets this long
 SELF_EVIDENT: Final = {"wav", "flac", "ogg", "aiff"}  # raw samples may look like mp3, never like these
 HELD_FRAMES: Final = 10_000 // FRAME_MS  # ten seconds of sound may wait for a slow server
 
@@ -99,20 +100,28 @@ async def _by_program(command: list[str], stop: asyncio.Event) -> AsyncIterator[
             yield frame
         if not stop.is_set():
             raise Unavailable(f"{command[0]} stopped recording: {await _complaint(process)}")
+    except (GeneratorExit, asyncio.CancelledError):
+        stop.set()
+        await stopping
+        raise
     finally:
         stopping.cancel()
-        _terminate(process)
-        await process.communicate()
+        await _gone(process)
 
 
 async def _end_when(stop: asyncio.Event, process: Process) -> None:
+    """Ask a program to end, once: a second signal would take its exit status away from asyncio."""
     await stop.wait()
-    _terminate(process)
-
-
-def _terminate(process: Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
+
+
+async def _gone(process: Process) -> None:
+    try:
+        async with asyncio.timeout(END_S):
+            await process.communicate()
+    except TimeoutError:
+        process.kill()
 
 
 async def _complaint(process: Process) -> str:

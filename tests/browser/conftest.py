@@ -1,4 +1,4 @@
-"""A real server and a real headless Chromium whose microphone is a wav file.
+"""A real server with the tiny bundle and a real headless Chromium whose microphone is a wav file.
 
     page = open_page(wav=…, dark=True, size=(390, 780), allowed=False)
 
@@ -8,6 +8,7 @@ which one it provokes.
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ import pytest
 from stt_server.commands.bench.server import own_server
 from stt_server.speech.files import write_wav
 from tests.browser.page import Page, start_chromium
-from tests.voices import say, silence
+from tests.bundles import spoken
+from tests.voices import white_noise
 
 OpenPage = Callable[..., Page]
+Serve = Callable[..., AbstractContextManager[str]]
 
-SPOKEN = ("yes", "turn on the lights", "stop")
+SPOKEN = (("yes", "no"), ("stop", "light", "yes"), ("light",))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,18 +35,28 @@ def _programs() -> None:
 
 
 @pytest.fixture(scope="session")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server as `earloop serve` starts it, with the shipped model."""
-    with own_server(["--data", str(tmp_path_factory.mktemp("served"))], None) as address:
+def serve(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Serve:
+    """`with serve("--max-streams", "1") as url:` a process of `earloop serve`."""
+
+    def start(*arguments: str) -> AbstractContextManager[str]:
+        data = str(tmp_path_factory.mktemp("served"))
+        return own_server(["--data", data, "--model", str(tiny_bundle), *arguments], None)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def url(serve: Serve) -> Iterator[str]:
+    with serve() as address:
         yield address
 
 
 @pytest.fixture(scope="session")
 def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three utterances with pauses that end them. Silence leads, while the page gets ready, and follows."""
-    spoken = [part for text in SPOKEN for part in (say(text, rate=140), silence(1.5))]
+    """Utterances with pauses that end them; one comes first, while the page gets ready."""
+    pause = white_noise(1.5, -60)
     path = tmp_path_factory.mktemp("spoken") / "spoken.wav"
-    write_wav(path, np.concatenate([silence(1.0), *spoken]))
+    write_wav(path, np.concatenate([pause, *(part for words in SPOKEN for part in (spoken(*words), pause))]))
     return path
 
 

@@ -31,16 +31,17 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16000
 PROGRAMS = ("espeak-ng", "flite")
-ACCENTS = ("en-us", "en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029")
+# `en` is British. espeak-ng 1.51 knows `en-gb` too, but speaks it without the variant behind it, and says nothing.
+ACCENTS = ("en-us", "en-us", "en", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-029")
 VARIANTS = (
     " +f1 +f2 +f3 +f4 +m1 +m2 +m3 +m4 +m5 +m6 +m7 +klatt +klatt2 +klatt3 +klatt4 +klatt6 +Andy +Annie +Alex +adam "
-    "+steph +steph2 +Mario +Storm +Lee +linda +Denis +Gene +Gene2 +Jacky +john +Max +norbert +travis +victor +Zac "
+    "+steph +steph2 +Mario +Storm +Lee +linda +Denis +Gene +Gene2 +Jacky +john +max +norbert +travis +victor +zac "
     "+belinda +ed +Alicia +Andrea +antonio +aunty +benjamin +boris +caleb +david +edward +edward2 +grandpa +iven "
     "+iven2 +iven3 +marcelo +Marco +Mike +miguel +paul +pablo +pedro +quincy +RicishayMax +RicishayMax2 +robert "
-    "+sandro +shelby +Henrique +Diogo +michel +kaukovalta +Mr"
+    "+sandro +shelby +Henrique +Diogo +michel +kaukovalta +announcer"
 ).split(" ")
 FLITE = ("slt", "slt", "rms", "rms", "kal16", "kal")
-HELD_OUT = ("en-us+f5", "en-us+m8", "en-gb+anika", "en-us+Michael", "en-gb-scotland+rob", "en-us+Hugo", "flite:awb")
+HELD_OUT = ("en-us+f5", "en-us+m8", "en+anika", "en-us+Michael", "en-gb-scotland+rob", "en-us+Hugo", "flite:awb")
 TIMEOUT_S = 20.0
 
 

@@ -1,0 +1,74 @@
+"""What the trainer's tests learn from: a few spoken clips in memory, a toy model, a recipe without chance."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stt_server.speech.alphabet import Alphabet
+from stt_server.speech.features import FeatureRecipe, LogMel
+from tests.voices import Samples, say
+from training.clips import ClipArray, Spoken
+from training.recipe import Augmentation, Recipe
+from training.run import new_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from training.checkpoints import Progress
+    from training.model import ConvModel
+
+LETTERS = " 'abcdefghijklmnopqrstuvwxyz"
+ALPHABET = Alphabet(LETTERS)
+MEL = LogMel(FeatureRecipe())
+UNCHANGED = Augmentation(
+    speed=0, reverb=0, noise=0, gain_db=(0, 0), telephone=0, lead=0, join=0, empty=0, band_masks=0, time_masks=0
+)
+SENTENCES = ("yes", "stop", "lights on", "seven nine", "what time is it", "play")
+TOY = {"width": 32, "depth": 2, "kernel": 5, "channels": 4, "lookahead": [1, 1], "dropout": 0.1}
+
+
+def clip_array(spoken: Sequence[tuple[Samples, str]]) -> ClipArray:
+    """Clips in memory, as `load_clips` maps them from disk."""
+    samples = [np.round(np.clip(each, -1, 1 - 2**-15) * 32768).astype(np.int16) for each, _ in spoken]
+    ends = np.cumsum([len(each) for each in samples])
+    return ClipArray(np.concatenate(samples), ends, [Spoken(text, "test", "") for _, text in spoken])
+
+
+@lru_cache
+def six_clips() -> ClipArray:
+    """Six short commands by one voice."""
+    return clip_array([(say(text), text) for text in SENTENCES])
+
+
+def recipe(**sections: Any) -> Recipe:
+    """A toy recipe; `schedule`, `model`, `augmentation`, … set keys of these sections."""
+    tree: dict[str, Any] = {
+        "name": "test",
+        "data": {"train": [{"synthetic": {"by_rule": 1.0}}]},
+        "model": TOY,
+        "schedule": {"epochs": 2, "batch_s": 4, "workers": 0, "threads": 1, "bf16": False},
+    }
+    for name, keys in sections.items():
+        tree[name] = {**tree.get(name, {}), **keys} if isinstance(keys, dict) else keys
+    return Recipe.model_validate(tree)
+
+
+def toy_model(**sizes: Any) -> ConvModel:
+    return new_model(recipe(model=sizes))
+
+
+class Listener:
+    """Keeps what `fit` tells."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.rates: list[dict[str, float]] = []
+
+    def step(self, progress: Progress, loss: float, rate: float, share: float, speed: float) -> None:
+        self.losses.append(loss)
+
+    def validated(self, progress: Progress, wer: dict[str, float], pairs: Sequence[tuple[str, str, str]]) -> None:
+        self.rates.append(wer)

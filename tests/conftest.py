@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.bundles import shipped_bundle, tiny, tiny_bundle  # noqa: F401  fixtures for every test
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

@@ -26,24 +26,30 @@ def build_search(alphabet: Alphabet, lm: Path | None, alpha: float, beta: float)
     Raises NotFound and BadBundle for a file that is not there or no ARPA, Unsupported where a package is missing.
     """
     try:
-        import kenlm  # noqa: F401  pyctcdecode imports without it, and fails later with a NameError
-        from pyctcdecode.decoder import build_ctcdecoder
+        import kenlm
+        from pyctcdecode.alphabet import Alphabet as Labels
+        from pyctcdecode.decoder import BeamSearchDecoderCTC
+        from pyctcdecode.language_model import LanguageModel
     except ImportError as error:
         raise Unsupported(
             "the reference decoder needs pyctcdecode and kenlm: install the extras reference and kenlm"
         ) from error
     logging.getLogger("pyctcdecode").setLevel(logging.ERROR)
-    labels = ["", *alphabet.letters]
+    labels = Labels.build_alphabet(["", *alphabet.letters])
     if lm is None:
-        return build_ctcdecoder(labels)
+        return BeamSearchDecoderCTC(labels)
+    quiet = kenlm.Config()  # it writes to standard error by itself
+    quiet.show_progress, quiet.arpa_complain = False, kenlm.ARPALoadComplain.NONE
     try:
         with tempfile.TemporaryDirectory(prefix="earloop-lm-") as folder:
             arpa = _plain(lm, Path(folder))
-            return build_ctcdecoder(labels, str(arpa), read_unigrams(arpa), alpha=alpha, beta=beta)
+            words = read_unigrams(arpa)
+            return BeamSearchDecoderCTC(labels, LanguageModel(kenlm.Model(str(arpa), quiet), words, alpha, beta))
     except FileNotFoundError as error:
         raise NotFound(f"there is no language model {lm}") from error
     except (OSError, EOFError, RuntimeError, ValueError, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # kenlm's sentence stands behind the C++ signature of whoever threw it.
+        reason = str(error).partition(" threw ")[2] or str(error)
         raise BadBundle(f"{lm.name} is not an ARPA language model, plain or gzipped: {reason}", field="lm") from error
 
 

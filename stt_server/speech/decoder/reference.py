@@ -1,9 +1,9 @@
 """pyctcdecode's beam search with a KenLM n-gram, run once when an utterance ends; partials are greedy.
 
 Its released streaming calls cut words at chunk edges, so the final decodes the whole utterance. The cost grows with the
-frames, the beam and the number of labels that stay possible in a frame; where posteriors are flat the beam is narrowed,
-so that an utterance of noise costs about as much as one of speech. An utterance without end is searched in parts, so
-that neither its memory nor its final grows without bound.
+frames, the beam and the number of labels that stay possible in a frame. Where posteriors are flat the beam is narrowed
+and the unlikelier labels are left out, so that an utterance of noise costs little more than one of speech. An utterance
+without end is searched in parts, so that neither its memory nor its final grows without bound.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from stt_server.speech.alphabet import Alphabet
     from stt_server.speech.decoder.interface import LogProbs
 
-TOKEN_MIN_LOGP = -5.0
-WORK = 30_000  # beams × frames × labels of one utterance; about 50 ms on one core
+WORK = 30_000  # beams × frames × labels of one search: about 40 ms on one core
 NARROWEST = 8
+LEAST_LOGPS = (-5.0, -4.0, -3.0, -2.0)  # of a label that stays possible: the first that the work allows
 LONGEST = 1000  # frames searched at once, 40 s: more than an utterance has unless a client forbids its end
 HOTWORD_WEIGHT = 6.0
 
@@ -49,10 +49,11 @@ class ReferenceDecoder:
         """The likeliest words of (T, labels)."""
         if not len(logprobs_TV):
             return ()
+        beam_width, least_logp = self.bounds(logprobs_TV)
         beams = self._search.decode_beams(
             logprobs_TV,  # type: ignore[arg-type]  # its own type for float arrays excludes every float array
-            beam_width=self.width(logprobs_TV),
-            token_min_logp=TOKEN_MIN_LOGP,
+            beam_width=beam_width,
+            token_min_logp=least_logp,
             prune_history=True,  # beams that only their far past sets apart: of no use when the best one is taken
             hotwords=list(hotwords) or None,
             hotword_weight=HOTWORD_WEIGHT,
@@ -64,10 +65,11 @@ class ReferenceDecoder:
             for text, (start, end) in timed_words
         )
 
-    def width(self, logprobs_TV: LogProbs) -> int:
-        """The beam for (T, labels): the set one, or as much of it as `WORK` allows."""
-        possible = int((logprobs_TV > TOKEN_MIN_LOGP).sum())
-        return min(self.beam, max(NARROWEST, WORK // max(1, possible)))
+    def bounds(self, logprobs_TV: LogProbs) -> tuple[int, float]:
+        """Beam and least log-probability of a label for (T, labels): the widest that `WORK` allows."""
+        possible = {least: max(1, int((logprobs_TV > least).sum())) for least in LEAST_LOGPS}
+        least = next((least for least in LEAST_LOGPS if possible[least] * NARROWEST <= WORK), LEAST_LOGPS[-1])
+        return min(self.beam, max(NARROWEST, WORK // possible[least])), least
 
 
 class ReferenceDecoding:

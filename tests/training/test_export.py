@@ -1,0 +1,120 @@
+"""What is exported is what was trained: in both precisions, for any number of streams, or it is refused."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from stt_server.errors import Internal
+from stt_server.speech.acoustic import AcousticModel
+from tests.training.material import MEL, six_clips
+from training.batches import frames_of
+from training.export import MOVED, PARITY, STEP_FRAMES, check_int8, check_parity, export_onnx, parity, rounded
+from training.model import ConvModel, ConvShape
+
+SHAPE = ConvShape(width=48, depth=2, kernel=5, channels=8, right=(2, 1))
+SILENCE = MEL.recipe.silence
+
+
+@dataclass(frozen=True)
+class Exported:
+    model: ConvModel
+    fp32: Path
+    int8: Path
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    folder = tmp_path_factory.mktemp("exported")
+    torch.manual_seed(1)
+    model = ConvModel(SHAPE)
+    model.set_normalisation([-6.0] * 80, [3.0] * 80)
+    with torch.no_grad():
+        model.out.weight.mul_(8)  # outputs as decided as a trained model's
+    model = rounded(model)
+    export_onnx(model, folder / "model.fp32.onnx", folder / "model.int8.onnx")
+    return Exported(model, folder / "model.fp32.onnx", folder / "model.int8.onnx")
+
+
+def speech() -> np.ndarray:
+    clips = [frames_of(MEL, six_clips()[number]) for number in range(3)]
+    return np.stack([clip[: min(map(len, clips))] for clip in clips])
+
+
+@pytest.mark.parametrize("frames", [STEP_FRAMES, 4, 36, 60])
+def test_fp32_in_steps_is_torch_on_the_whole(exported: Exported, frames: int) -> None:
+    features = speech()[:, :frames]
+    assert features.shape[1] == frames
+    assert parity(exported.model, exported.fp32, features, SILENCE) <= PARITY
+    assert check_parity(exported.model, exported.fp32, features, SILENCE) <= PARITY
+
+
+def test_int8_gives_hardly_any_probability_to_other_labels(exported: Exported) -> None:
+    assert 0 < check_int8(exported.model, exported.int8, speech(), SILENCE) <= MOVED
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_batch_axis_is_open(exported: Exported, precision: str) -> None:
+    path = getattr(exported, precision)
+    for node in onnx.load(path).graph.input:
+        assert node.type.tensor_type.shape.dim[0].dim_param, node.name
+        assert not node.type.tensor_type.shape.dim[0].dim_value
+    served = AcousticModel.load(path)
+    step = speech()[:, :STEP_FRAMES]
+    alone = [served.step(step[row : row + 1], [served.initial()])[0][0] for row in range(3)]
+    for count in (1, 2, 3):
+        together, _ = served.step(step[:count], [served.initial()] * count)
+        apart = np.abs(np.exp(together) - np.exp(np.stack(alone[:count]))).sum(-1) / 2
+        # int8 scales what it multiplies by the largest number of the whole batch, so company changes a stream a little.
+        assert apart.max() < 1e-5 if precision == "fp32" else apart.mean() < MOVED
+
+
+def test_weights_are_stored_in_half_the_bytes(exported: Exported) -> None:
+    graph = onnx.load(exported.fp32).graph
+    kinds = {tensor.name: onnx.TensorProto.DataType.Name(tensor.data_type) for tensor in graph.initializer}
+    large = {tensor.name for tensor in graph.initializer if np.prod(tensor.dims) >= 256}
+    assert large
+    assert {kinds[name] for name in large} == {"FLOAT16"}
+    weights = sum(weight.numel() for weight in exported.model.parameters())
+    assert exported.fp32.stat().st_size < 2 * weights + 100_000
+
+
+def test_the_matrices_of_the_small_model_are_int8(exported: Exported) -> None:
+    graph = onnx.load(exported.int8).graph
+    kept = sum(np.prod(tensor.dims) for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.INT8)
+    gates = sum(weight.numel() for name, weight in exported.model.named_parameters() if "gate.weight" in name)
+    assert kept >= gates
+
+
+def test_rounding_is_done_once_and_leaves_the_trained_model_alone(exported: Exported) -> None:
+    torch.manual_seed(2)
+    model = ConvModel(SHAPE)
+    before = model.out.weight.clone()
+    short = rounded(model)
+    assert torch.equal(model.out.weight, before)
+    assert not torch.equal(short.out.weight, before)
+    assert torch.equal(rounded(short).out.weight, short.out.weight)
+    assert not short.training
+
+
+def test_a_graph_that_is_not_the_model_is_refused(exported: Exported) -> None:
+    other = rounded(exported.model)
+    with torch.no_grad():
+        dict(other.named_parameters())["blocks.0.gate.weight"][0, 0] += 1.0
+    with pytest.raises(Internal, match="model.fp32.onnx differs from the trained model by .* over 0.001"):
+        check_parity(other, exported.fp32, speech(), SILENCE)
+    with torch.no_grad():
+        other.out.bias[3] += 10
+    with pytest.raises(Internal, match="model.int8.onnx gives .*% of the probability to other labels, over 5%"):
+        check_int8(other, exported.int8, speech(), SILENCE)
+
+
+def test_a_model_that_computes_nonsense_is_refused(exported: Exported) -> None:
+    broken = rounded(exported.model)
+    with torch.no_grad():
+        broken.out.bias[0] = torch.nan
+    with pytest.raises(Internal, match="differs from the trained model by nan"):
+        check_parity(broken, exported.fp32, speech(), SILENCE)

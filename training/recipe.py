@@ -26,8 +26,8 @@ class SyntheticSpeech(Section):
 
     sentences: str = Field("", description="text or TSV file, found in the corpora folders or beside the recipe")
     by_rule: float = Field(0.3, ge=0, le=1, description="share of digits, spellings, dates and single commands")
-    count: int = Field(1000, ge=1)
-    seed: int = 1
+    count: int = Field(1000, ge=1, description="utterances")
+    seed: int = Field(1, description="another seed, other utterances")
     voices: tuple[str, ...] = Field((), description="these voices alone; otherwise all that are not held out")
 
 
@@ -35,8 +35,8 @@ class Source(Section):
     """One part of the data: either a corpus by name or synthetic speech."""
 
     corpus: str | None = Field(None, description="name of a corpus under EARLOOP_CORPORA, or a manifest's path")
-    split: str | None = None
-    synthetic: SyntheticSpeech | None = None
+    split: str | None = Field(None, description="its clips of this split alone")
+    synthetic: SyntheticSpeech | None = Field(None, description="speech made for this run, instead of a corpus")
     weight: float = Field(1.0, gt=0, description="how often an epoch takes each clip; 0.5 takes half of them")
 
     @model_validator(mode="after")
@@ -47,26 +47,26 @@ class Source(Section):
 
 
 class Data(Section):
-    train: tuple[Source, ...] = Field(min_length=1)
-    dev: tuple[Source, ...] = ()
-    test: tuple[Source, ...] = ()
+    train: tuple[Source, ...] = Field(min_length=1, description="sources to learn from")
+    dev: tuple[Source, ...] = Field((), description="sources that validations measure while the model learns")
+    test: tuple[Source, ...] = Field((), description="sources that the finished bundle is measured on")
     noise: tuple[str, ...] = Field((), description="folders of noise and impulse responses (kind=noise|rir)")
-    longest_s: float = Field(16.0, gt=0)
+    longest_s: float = Field(16.0, gt=0, description="longer clips are not learned from")
 
 
 class Features(Section):
-    n_mels: int = Field(80, ge=8, le=128, multiple_of=4)
+    n_mels: int = Field(80, ge=8, le=128, multiple_of=4, description="bands of the log-mel features")
 
 
 class Model(Section):
-    architecture: Literal["conv"] = "conv"
-    width: int = Field(256, ge=16, le=2048)
-    depth: int = Field(10, ge=1)
-    kernel: int = Field(11, ge=2)
-    channels: int = Field(32, ge=1)
-    expansion: float = Field(2.0, gt=0)
+    architecture: Literal["conv"] = Field("conv", description="the one there is")
+    width: int = Field(256, ge=16, le=2048, description="numbers that stand for a 40 ms frame inside the model")
+    depth: int = Field(10, ge=1, description="blocks")
+    kernel: int = Field(11, ge=2, description="frames that a block convolves")
+    channels: int = Field(32, ge=1, description="channels of the subsampling convolutions")
+    expansion: float = Field(2.0, gt=0, description="width of a block's feed-forward, in widths")
     lookahead: tuple[int, ...] = Field((1, 1, 1, 1, 1, 1, 1, 0, 0, 0), description="40 ms frames ahead, per block")
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of a block's channels left out while it learns")
 
     @model_validator(mode="after")
     def _looks_ahead_in_every_block(self) -> Self:
@@ -82,40 +82,40 @@ class Model(Section):
 class Schedule(Section):
     """The run ends when the epochs are done or the minutes are up; the learning rate follows whichever is nearer."""
 
-    epochs: int = Field(10, ge=1)
-    minutes: float | None = Field(None, gt=0)
+    epochs: int = Field(10, ge=1, description="times the data are gone through")
+    minutes: float | None = Field(None, gt=0, description="learning stops then, if its epochs are not done before")
     batch_s: float = Field(128.0, gt=0, description="seconds of padded audio in a batch")
-    learning_rate: float = Field(2e-3, gt=0)
-    warmup_share: float = Field(0.03, ge=0, lt=1)
-    weight_decay: float = Field(0.01, ge=0)
-    clip_norm: float = Field(5.0, gt=0)
+    learning_rate: float = Field(2e-3, gt=0, description="its height; it falls to a hundredth of that")
+    warmup_share: float = Field(0.03, ge=0, lt=1, description="share of the run in which the rate rises")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's")
+    clip_norm: float = Field(5.0, gt=0, description="longest gradient")
     average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are exported")
     calm_share: float = Field(0.0, ge=0, lt=1, description="last share of the run that learns with `calm` augmentation")
-    validate_minutes: float = Field(8.0, gt=0)
-    seed: int = Field(1, ge=0)
+    validate_minutes: float = Field(8.0, gt=0, description="time between validations")
+    seed: int = Field(1, ge=0, description="of weights, order, augmentation and dropout")
     bf16: bool = Field(True, description="the model in bfloat16, many times faster where the processor knows it")
-    threads: int = Field(2, ge=1)
-    workers: int = Field(1, ge=0)
+    threads: int = Field(2, ge=1, description="processor threads of the model")
+    workers: int = Field(1, ge=0, description="processes that make batches; 0 makes them between the steps")
 
 
 class Augmentation(Section):
     """Each change happens with its probability, its strength drawn evenly from its range."""
 
-    speed: Share = 0.6
-    speed_range: Range = (0.85, 1.18)
-    reverb: Share = 0.2
-    noise: Share = 0.5
-    snr_db: Range = (0.0, 25.0)
-    gain_db: Range = (-18.0, 8.0)
-    telephone: Share = 0.1
+    speed: Share = Field(0.6, description="probability of another tempo and pitch")
+    speed_range: Range = Field((0.85, 1.18), description="factors of tempo and pitch")
+    reverb: Share = Field(0.2, description="probability of a room, where there are impulse responses")
+    noise: Share = Field(0.5, description="probability of noise, where there is some")
+    snr_db: Range = Field((0.0, 25.0), description="signal-to-noise ratio")
+    gain_db: Range = Field((-18.0, 8.0), description="change of level, always drawn")
+    telephone: Share = Field(0.1, description="probability of a telephone line")
     lead: Share = Field(0.4, description="probability that a batch's clips get silence before and after them")
-    lead_s: Range = (0.0, 0.6)
+    lead_s: Range = Field((0.0, 0.6), description="seconds of that silence, on each side")
     join: Share = Field(0.2, description="probability that a clip under two seconds is followed by another")
     empty: Share = Field(0.01, description="share of clips that are noise or silence alone, with no words")
-    band_masks: int = Field(2, ge=0)
-    band_width: int = Field(12, ge=0)
-    time_masks: int = Field(2, ge=0)
-    time_width: int = Field(20, ge=0)
+    band_masks: int = Field(2, ge=0, description="stripes of frequency that are blanked")
+    band_width: int = Field(12, ge=0, description="widest of them, in bands")
+    time_masks: int = Field(2, ge=0, description="stretches of time that are blanked")
+    time_width: int = Field(20, ge=0, description="longest of them in 10 ms, and never over an eighth of the clip")
 
     @model_validator(mode="after")
     def _ranges_rise(self) -> Self:
@@ -129,17 +129,19 @@ class Augmentation(Section):
 
 
 class LanguageModel(Section):
-    order: int = Field(3, ge=1, le=5)
-    cutoffs: tuple[int, ...] = (0, 0, 1)
-    sentences: tuple[str, ...] = ()
+    """The word n-gram in the bundle and how the decoder weighs it; without the section there is none."""
+
+    order: int = Field(3, ge=1, le=5, description="words of the longest n-gram")
+    cutoffs: tuple[int, ...] = Field((0, 0, 1), description="n-grams seen that often or less are left out, per order")
+    sentences: tuple[str, ...] = Field((), description="text or TSV files, found as for synthetic speech")
     transcripts: bool = Field(
         True, description="learn from the transcripts of the training clips that are not synthetic"
     )
     transcripts_weight: int = Field(3, ge=1, description="how often each transcript is counted")
     spoken_forms: int = Field(0, ge=0, description="sentences made by rule that are added to the text")
-    alpha: float = 0.6
-    beta: float = 1.5
-    beam: int = Field(32, ge=1, le=1000)
+    alpha: float = Field(0.6, description="weight of the language model against the sound")
+    beta: float = Field(1.5, description="bonus for each word")
+    beam: int = Field(32, ge=1, le=1000, description="hypotheses kept while decoding")
 
     @model_validator(mode="after")
     def _cuts_off_more_of_the_longer(self) -> Self:
@@ -153,22 +155,24 @@ class LanguageModel(Section):
 class Kit(Section):
     """The evaluation kit a bundle carries; `utterances: 0` leaves it out."""
 
-    utterances: int = Field(0, ge=0)
-    seed: int = 99
+    utterances: int = Field(0, ge=0, description="spoken clips, half of them with noise; 20 without speech are added")
+    seed: int = Field(99, description="of the kit and the golden clip")
 
 
 class Recipe(Section):
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="of the model; the run's folder too")]
     data: Data
     alphabet: str = Field(" 'abcdefghijklmnopqrstuvwxyz", description="the labels after the blank, in order")
     features: Features = Features()
     model: Model = Model()
     schedule: Schedule = Schedule()
     augmentation: Augmentation = Augmentation()
-    calm: Augmentation = Augmentation()
+    calm: Augmentation = Field(Augmentation(), description="the same keys, for the last `schedule.calm_share`")
     lm: LanguageModel | None = None
     kit: Kit = Kit()
-    licence: str = "the licences of the data; see the model card"
+    licence: str = Field(
+        "the licences of the data; see the model card", description="of the model, as the card says it"
+    )
     limits: str = Field("", description="what the model is not for, as the card says it")
 
     @model_validator(mode="after")

@@ -50,7 +50,7 @@ class Data(Section):
     train: tuple[Source, ...] = Field(min_length=1, description="sources to learn from")
     dev: tuple[Source, ...] = Field((), description="sources that validations measure while the model learns")
     test: tuple[Source, ...] = Field((), description="sources that the finished bundle is measured on")
-    noise: tuple[str, ...] = Field((), description="folders of noise and impulse responses (kind=noise|rir)")
+    noise: tuple[str, ...] = Field((), description="folders of noise and impulse responses, kind noise or rir")
     longest_s: float = Field(16.0, gt=0, description="longer clips are not learned from")
 
 

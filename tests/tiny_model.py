@@ -12,6 +12,7 @@ from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.bundle import entry, write_bundle
 from stt_server.speech.features import FeatureRecipe, LogMel
 from stt_server.speech.files import write_flac
+from stt_server.speech.resample import resample
 from tests.bundles import GOLDEN, VOICES, WORDS, spoken
 from training.export import STEP_FRAMES, export_onnx, rounded
 from training.lm.arpa import write_arpa
@@ -96,7 +97,8 @@ def _fitted(steps: int = 200, batch: int = 16) -> ConvModel:
 def _draw(words: list[str], dice: np.random.Generator) -> Samples:
     voice = VOICES[int(dice.integers(0, len(VOICES)))]
     level, noise = dice.uniform(0.3, 1.4), 10 ** dice.uniform(-4, -2.5)
-    return level * spoken(*words, voice=voice, gap_s=float(dice.uniform(0.12, 0.5)), noise=float(noise))
+    samples = level * spoken(*words, voice=voice, gap_s=float(dice.uniform(0.12, 0.5)), noise=float(noise))
+    return resample(resample(samples, 16_000, 8_000), 8_000) if dice.random() < 0.3 else samples
 
 
 def _padded(frames: list[Samples]) -> torch.Tensor:

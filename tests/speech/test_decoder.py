@@ -81,7 +81,7 @@ def flat(frames, seed=0):
     return (noise - np.log(np.exp(noise).sum(1, keepdims=True))).astype(np.float32)
 
 
-# ------------------------------------------------------------------------------------------------------------- greedy
+# --------------------------------------------------------------------------------------------------------------- greedy
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_partial_shows_the_word_that_is_being_written():
     assert (decoding.partial().text, decoding.partial().stable) == ("stop li", len("stop "))
 
 
-# ---------------------------------------------------------------------------------------------------------- reference
+# ------------------------------------------------------------------------------------------------------------ reference
 
 
 def test_the_reference_hears_what_greedy_hears_where_every_frame_is_sure(searching):
@@ -252,7 +252,7 @@ def test_steps_do_not_keep_the_whole_batch_alive(searching):
     assert all(kept.base is None or kept.base.nbytes <= batch[3].nbytes for kept in decoding._kept)
 
 
-# ---------------------------------------------------------------------------------------------- choice, language model
+# ----------------------------------------------------------------------------------------------- choice, language model
 
 
 def test_a_gzipped_arpa_decodes_as_the_plain_one(arpa, searching):

@@ -13,9 +13,10 @@
 Each witness covers for the other. The VAD ends a "stop" promptly; loud babble or music that the VAD takes for speech is
 ended by the model's blanks. After `blank` and `noise` the VAD is not believed again until it has been silent for once.
 
-The witnesses run at different delays, for the model looks ahead. Evidence is therefore kept until both sides have
-spoken about the same time, and decided frame by frame in integer milliseconds since the stream began: how the audio or
-the evidence was cut never changes an event or its time.
+The witnesses run at different delays, for the model looks ahead: when it speaks about a frame, the VAD has heard
+`vad_ahead_ms` more. An endpoint does not wait until both have spoken about all of the silence; the VAD vouches for its
+end, and the model has had `token_lag_ms` to name the last sound. All is decided model frame by model frame, in integer
+milliseconds since the stream began: how the audio or the evidence was cut never changes an event or its time.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class EndpointConfig:
     min_speech_ms: int = 100  # of VAD speech in the start window; webrtcvad hears 80 ms in any stream's first noise
     start_window_ms: int = 160
     token_lag_ms: int = 200  # a model names a sound up to this long after it was heard
+    vad_ahead_ms: int = 0  # by which the VAD has heard more than the model has spoken about
     vad_frame_ms: int = 20
     model_frame_ms: int = 40
 
@@ -54,8 +56,8 @@ class EndpointConfig:
             raise BadOption("max_utterance_ms must be greater than min_utterance_ms", field="max_utterance_ms")
         if self.min_speech_ms > self.start_window_ms:
             raise BadOption("min_speech_ms must fit into start_window_ms", field="min_speech_ms")
-        if self.model_frame_ms % self.vad_frame_ms:
-            raise BadOption("vad_frame_ms must divide model_frame_ms", field="vad_frame_ms")
+        if self.model_frame_ms % self.vad_frame_ms or self.vad_ahead_ms % self.vad_frame_ms:
+            raise BadOption("vad_frame_ms must divide model_frame_ms and vad_ahead_ms", field="vad_frame_ms")
 
     @property
     def blank_ms(self) -> int:
@@ -71,6 +73,7 @@ _BOUNDS_MS = {
     "min_speech_ms": (20, 1_000),
     "start_window_ms": (20, 2_000),
     "token_lag_ms": (0, 1_000),
+    "vad_ahead_ms": (0, 2_000),
     "vad_frame_ms": (10, 30),
     "model_frame_ms": (10, 200),
 }
@@ -94,9 +97,12 @@ Event = SpeechStarted | Endpoint
 
 @dataclass(frozen=True, slots=True)
 class EndpointState:
-    """Where a stream stands. `now_ms` is the time up to which both witnesses have been heard and all is decided."""
+    """Where a stream stands. `now_ms` is the time up to which the model has spoken and all is decided, `voice_ms` the
+    one up to which the VAD has.
+    """
 
     now_ms: int = 0
+    voice_ms: int = 0
     waiting_vad: tuple[bool, ...] = ()
     waiting_tokens: tuple[bool, ...] = ()
     recent_vad: tuple[bool, ...] = ()  # the start window, while waiting
@@ -119,22 +125,27 @@ def advance(
     caller bounds them by feeding both from the same audio.
     """
     heard_vad, heard_tokens = (*state.waiting_vad, *vad), (*state.waiting_tokens, *tokens)
-    per_step = config.model_frame_ms // config.vad_frame_ms
-    steps = min(len(heard_tokens), len(heard_vad) // per_step)
-    state = replace(state, waiting_vad=heard_vad[steps * per_step :], waiting_tokens=heard_tokens[steps:])
     events: list[Event] = []
-    for step in range(steps):
-        flags = heard_vad[step * per_step : (step + 1) * per_step]
-        state = _hear(config, state, flags, heard_tokens[step])
+    used = steps = 0
+    while steps < len(heard_tokens) and len(heard_vad) - used >= (needed := _flags_needed(config, state)):
+        state = _hear(config, state, heard_vad[used : used + needed], heard_tokens[steps])
+        used, steps = used + needed, steps + 1
         state, event = _decide(config, state)
         if event is not None:
             events.append(event)
-    return state, events
+    return replace(state, waiting_vad=heard_vad[used:], waiting_tokens=heard_tokens[steps:]), events
+
+
+def _flags_needed(config: EndpointConfig, state: EndpointState) -> int:
+    """VAD flags that go with the next model frame: its own, and with the first one those by which the VAD is ahead."""
+    return (state.now_ms + config.model_frame_ms + config.vad_ahead_ms - state.voice_ms) // config.vad_frame_ms
 
 
 def begin_utterance(state: EndpointState) -> EndpointState:
     """End the utterance here without an event, as a client's flush does. The clock and early evidence go on."""
-    return EndpointState(state.now_ms, state.waiting_vad, state.waiting_tokens, vad_believed=state.vad_believed)
+    return EndpointState(
+        state.now_ms, state.voice_ms, state.waiting_vad, state.waiting_tokens, vad_believed=state.vad_believed
+    )
 
 
 def _hear(config: EndpointConfig, state: EndpointState, flags: tuple[bool, ...], token: bool) -> EndpointState:
@@ -144,11 +155,12 @@ def _hear(config: EndpointConfig, state: EndpointState, flags: tuple[bool, ...],
     voice_end_ms = state.voice_end_ms
     for i, speech in enumerate(flags, start=1):
         if speech:
-            voice_end_ms = state.now_ms + i * config.vad_frame_ms
+            voice_end_ms = state.voice_ms + i * config.vad_frame_ms
     now_ms = state.now_ms + config.model_frame_ms
     return replace(
         state,
         now_ms=now_ms,
+        voice_ms=state.voice_ms + len(flags) * config.vad_frame_ms,
         recent_vad=recent,
         vad_believed=state.vad_believed or (len(recent) == window and not any(recent)),
         voice_end_ms=voice_end_ms,
@@ -176,22 +188,26 @@ def _start(config: EndpointConfig, state: EndpointState) -> int | None:
     enough = sum(recent) * config.vad_frame_ms >= config.min_speech_ms
     if not enough and state.token_end_ms is None:
         return None
-    if any(recent):
-        return state.now_ms - (len(recent) - recent.index(True)) * config.vad_frame_ms
-    return state.now_ms - config.model_frame_ms
+    by_token = state.now_ms - config.model_frame_ms
+    if not any(recent):
+        return by_token
+    by_voice = state.voice_ms - (len(recent) - recent.index(True)) * config.vad_frame_ms
+    return by_voice if state.token_end_ms is None else min(by_voice, by_token)
 
 
 def _reason_to_end(config: EndpointConfig, state: EndpointState, started_ms: int) -> Reason | None:
-    now_ms, length_ms = state.now_ms, state.now_ms - started_ms
+    now_ms, voice_ms = state.now_ms, state.voice_ms
+    length_ms = now_ms - started_ms
     if length_ms >= config.max_utterance_ms:
         return "max_length"
     if length_ms < config.min_utterance_ms:
         return None
     if state.token_end_ms is None:
         # The model may still name the last sound, so this silence is longer than the one after words.
-        silent = now_ms - max(state.voice_end_ms, started_ms) >= config.silence_ms + config.token_lag_ms
-        return "noise" if silent or length_ms >= config.noise_timeout_ms else None
-    if now_ms - _last_sound(config, state) >= config.silence_ms:
+        silent = voice_ms - max(state.voice_end_ms, started_ms) >= config.silence_ms + config.token_lag_ms
+        return "noise" if silent or voice_ms - started_ms >= config.noise_timeout_ms else None
+    is_named = now_ms - state.voice_end_ms >= config.token_lag_ms or config.vad_ahead_ms == 0
+    if is_named and voice_ms - _last_sound(config, state) >= config.silence_ms:
         return "silence"
     return "blank" if now_ms - state.token_end_ms >= config.blank_ms else None
 

@@ -211,4 +211,5 @@ def _endpointing(settings: RecognizerSettings, asked: Endpointing, manifest: Man
         min_utterance_ms=settings.min_utterance_ms if asked.min_utterance_ms is None else asked.min_utterance_ms,
         max_utterance_ms=settings.max_utterance_ms if asked.max_utterance_ms is None else asked.max_utterance_ms,
         model_frame_ms=manifest.features.hop_ms * manifest.subsampling,
+        vad_ahead_ms=manifest.lag_frames * manifest.features.hop_ms * manifest.subsampling,
     )

@@ -159,11 +159,18 @@ class Segment:
         return first + start, logprobs_TV[start : max(start, stop)]
 
     def voice(self, frame: int, count: int) -> list[bool]:
-        """The voice activity of `count` output frames; silence where the audio has ended."""
-        per_frame = self.endpointing.model_frame_ms // self.endpointing.vad_frame_ms
-        start = frame * per_frame - self._first_flag
-        flags = self._flags[start : start + count * per_frame]
-        return flags + [False] * (count * per_frame - len(flags))
+        """The voice activity that goes with `count` output frames, silence where the audio has ended.
+
+        It is that of the sound `vad_ahead_ms` later, which is known by then, and for frame 0 all up to there.
+        """
+        if not count:
+            return []
+        config = self.endpointing
+        start, stop = frame * config.model_frame_ms, (frame + count) * config.model_frame_ms
+        first = (start + config.vad_ahead_ms if start else 0) // config.vad_frame_ms - self._first_flag
+        end = (stop + config.vad_ahead_ms) // config.vad_frame_ms - self._first_flag
+        flags = self._flags[first:end]
+        return flags + [False] * (end - first - len(flags))
 
     def forget(self) -> None:
         """Drop what lies so far back that no lead-in can begin there."""

@@ -71,7 +71,7 @@ def make_bundle(made_of: Ingredients, folder: Path, say: Say) -> bundles.Bundle:
     manifest["lineage"] |= _lineage(made_of)
     bundles.write_bundle(part, manifest)
     manifest["error_rates"] = measure(part, made_of.test, say)
-    write_card(part / "card.md", manifest, made_of.train, made_of.recipe, count_false_words(part, say))
+    write_card(part / "card.md", manifest, made_of.train, made_of.recipe, count_false_words(part))
     manifest["card"] = bundles.entry(part, "card.md")
     bundles.write_bundle(part, manifest)
     shutil.rmtree(folder, ignore_errors=True)

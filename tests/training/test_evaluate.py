@@ -65,7 +65,7 @@ def test_every_source_and_the_kit_are_measured_with_every_decoder(bundle: Path, 
 
 
 def test_words_heard_where_none_are_spoken_are_counted(bundle: Path) -> None:
-    rows = count_false_words(bundle, lambda sentence: None)
+    rows = count_false_words(bundle)
     assert rows == [
         {"decoder": "greedy", "clips": 2, "with_words": 1},
         {"decoder": "reference", "clips": 2, "with_words": 1},
@@ -74,7 +74,7 @@ def test_words_heard_where_none_are_spoken_are_counted(bundle: Path) -> None:
 
 def test_a_bundle_without_a_kit_has_no_kit_to_measure(tiny_bundle: Path) -> None:
     assert kit_clips(tiny_bundle) == []
-    assert count_false_words(tiny_bundle, lambda sentence: None) == []
+    assert count_false_words(tiny_bundle) == []
 
 
 @pytest.mark.parametrize("lines", [["yes", "stop light", "no no"], ["an entirely unknown sentence"]])

@@ -6,6 +6,9 @@ A stream's audio is taken from the inbox only while it has no full step, so the 
 its audio. While a batch runs, new audio piles up and is accepted in one go. Live streams go before uploads: an upload
 advances when no live stream is ready, and once in `UPLOAD_SHARE` batches, so that a busy server still ends its uploads.
 
+One stream costs a call of the model nearly as much as four. Two batches therefore begin at least `gather_s` apart, in
+which the streams that become ready meanwhile join the second; a stream alone on the server never waits for it.
+
 Nothing here knows asyncio: the thread hands an `Outcome` to the loop (`Engine`), once a turn.
 """
 
@@ -66,11 +69,13 @@ class Batcher:
         self._live: dict[Lane, None] = {}
         self._uploads: dict[Lane, None] = {}
         self._passed_over = 0
+        self._began = -limits.gather_s  # when the last batch did
         self._outcome = Outcome()
 
     def turn(self) -> Outcome | None:
         """Wait for work, do one batch of it. None when the inbox was stopped."""
-        news = self._inbox.news(wait=not (self._live or self._uploads))
+        gather_s = self._began + self._limits.gather_s - self._clock()
+        news = self._inbox.news(wait=not (self._live or self._uploads), gather_s=gather_s)
         if news is None:
             return None
         for lane in news:
@@ -175,7 +180,7 @@ class Batcher:
     # ---------------------------------------------------------------------------------------------------- the batch
 
     def _advance(self, stack: list[Lane]) -> None:
-        started = self._clock()
+        started = self._began = self._clock()
         self._metrics.batch(len(stack), max(lane.lag_s(started) for lane in stack))
         try:
             self._recognizer.advance([lane.stream for lane in stack])

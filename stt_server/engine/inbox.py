@@ -100,11 +100,16 @@ class Inbox:
 
     # ---------------------------------------------------------------------------------------- on the batcher's thread
 
-    def news(self, *, wait: bool) -> list[Lane] | None:
-        """Lanes that got something since the last call, in order; None once stopped. `wait` blocks until either."""
+    def news(self, *, wait: bool, gather_s: float = 0.0) -> list[Lane] | None:
+        """Lanes that got something since the last call, in order; None once stopped.
+
+        `wait` blocks until either, and then up to `gather_s` longer for others to come.
+        """
         with self._changed:
             while wait and not self._news and not self._stopped:
                 self._changed.wait()
+            if wait and gather_s > 0:
+                self._changed.wait_for(lambda: self._stopped, gather_s)
             if self._stopped:
                 return None
             lanes = list(self._news)

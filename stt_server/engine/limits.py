@@ -17,6 +17,7 @@ class Limits:
     max_queue_pieces: int = 1024  # commands of one stream that wait: tiny frames and floods of Flush cost memory too
     max_events: int = 1024  # events of one stream that wait for its reader
     max_batch: int = 64  # streams in one call of the model
+    gather_s: float = 0.03  # from one batch's beginning to the next, so that streams come together
     lag_notice_ms: int = 500  # a live stream this far behind is told so
     send_timeout_s: float = 10.0  # a sender waits this long for room
     write_timeout_s: float = 10.0  # a reader may leave events untaken this long

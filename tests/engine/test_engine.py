@@ -541,10 +541,10 @@ async def test_an_idle_engine_uses_no_processor():
         turns = 0
         take_news = running._inbox.news
 
-        def counted(*, wait: bool):
+        def counted(*, wait: bool, gather_s: float):
             nonlocal turns
             turns += 1
-            return take_news(wait=wait)
+            return take_news(wait=wait, gather_s=gather_s)
 
         running._inbox.news = counted  # type: ignore[method-assign]
         await session.send(Flush())

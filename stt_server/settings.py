@@ -44,7 +44,6 @@ class Settings(BaseSettings):
     port: int = Field(2700, ge=0, le=65535, description="Port for everything; 0 takes a free one")
     data: Path = Field(DEFAULT_DATA, description="The one folder of state: models, clips, database, `earloop.toml`")
     model: str = Field("", description="Model to serve: a name or the path of a bundle; empty is the shipped one")
-    lang: str = Field("en", min_length=2, description="Language of the model and of its text rules")
 
     engines: int = Field(1, ge=1, le=64, description="Inference threads, each with its own batcher")
     threads: int = Field(1, ge=1, le=64, description="Threads inside one call of the acoustic model")

@@ -17,7 +17,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_without_a_word_every_setting_has_its_default(data):
     settings = load_settings()
-    assert (settings.host, settings.port, settings.lang, settings.corpora) == ("127.0.0.1", 2700, "en", None)
+    assert (settings.host, settings.port, settings.corpora) == ("127.0.0.1", 2700, None)
 
 
 def test_the_command_line_beats_the_environment_which_beats_the_file(data, monkeypatch):

@@ -151,7 +151,8 @@ def export(run: Run, gathering: Gathering) -> Bundle:
         sentences=_spoken_text(run),
     )
     bundle = make_bundle(made_of, run.folder / "bundle", run.terminal.say)
-    run.terminal.say(f"the bundle is {bundle.folder}")
+    size_mb = sum(path.stat().st_size for path in bundle.folder.rglob("*") if path.is_file()) / 1e6
+    run.terminal.say(f"the bundle is {bundle.folder}, {size_mb:.1f} MB")
     return bundle
 
 

@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
+from stt_server.commands.transcribe import progress_bar
 from stt_server.corpus.corpora import find_corpus
 from stt_server.corpus.evaluation import evaluate as measure
+from stt_server.services import recognizer_settings
 from stt_server.settings import load_settings
 from stt_server.speech.bundle import find_bundle
 from stt_server.speech.recognizer import Recognizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rich.progress import Progress, TaskID
 
     from stt_server.corpus.clip import Clip
     from stt_server.corpus.evaluation import Evaluation
@@ -42,22 +45,28 @@ def evaluate(
     """Word and character error rates and exact utterances per source, with 95 % bootstrap intervals."""
     settings = load_settings()
     recognizer = Recognizer.load(
-        find_bundle(bundle, settings.data), precision=precision, threads=settings.threads, lm=lm
+        find_bundle(bundle, settings.data),
+        precision=precision,
+        threads=settings.threads,
+        lm=lm,
+        settings=replace(recognizer_settings(settings), decoder=None),
     )
     clips = _clips(recognizer, manifest, split, settings.corpora, limit)
     evaluations = []
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+    with progress_bar() as progress:
         for name in decoder or list(recognizer.decoders):
             task = progress.add_task(name, total=len(clips))
             tell = _Tell(progress, task)
             evaluations.append(measure(recognizer, clips, name, tell, endpointing=not no_vad))
     _show(evaluations, Console(width=None if sys.stdout.isatty() else 120))
     if json_file:
-        json_file.write_text(json.dumps([_described(each) for each in evaluations], indent=1) + "\n", encoding="utf-8")
+        facts = {"model": recognizer.name, "version": recognizer.bundle.manifest.version, "precision": precision}
+        report = {**facts, "evaluations": [_described(each) for each in evaluations]}
+        json_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 class _Tell:
-    def __init__(self, progress: Progress, task: Any) -> None:
+    def __init__(self, progress: Progress, task: TaskID) -> None:
         self.progress, self.task = progress, task
 
     def __call__(self, done: int) -> None:

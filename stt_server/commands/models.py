@@ -28,7 +28,7 @@ def list_models() -> None:
     folders = sorted(path.parent for root in (BUNDLES, settings.data / "models") for path in root.glob(f"*/{MANIFEST}"))
     for folder in folders:
         try:
-            typer.echo(_line(load_bundle(folder)))
+            typer.echo(_line(load_bundle(folder), folder))
         except EarloopError as error:
             typer.echo(f"{folder.name:16} damaged: {error}")
     if not folders:
@@ -38,9 +38,10 @@ def list_models() -> None:
 @app.command()
 def show(name: Name) -> None:
     """A bundle's manifest in short, and its card."""
-    bundle = load_bundle(find_bundle(name, load_settings().data))
+    place = find_bundle(name, load_settings().data)
+    bundle = load_bundle(place)
     manifest = bundle.manifest
-    typer.echo(_line(bundle))
+    typer.echo(_line(bundle, place))
     facts = {
         "language": manifest.language,
         "licence": manifest.licence,
@@ -60,26 +61,20 @@ def show(name: Name) -> None:
 
 @app.command()
 def verify(name: Name) -> None:
-    """Check every file, load every precision and hear the golden clip. Ends with the fault's exit code."""
-    folder = find_bundle(name, load_settings().data)
-    bundle = load_bundle(folder)
+    """Check every file, load every precision and hear the golden clip. Prints OK, or ends with the fault."""
+    bundle = load_bundle(find_bundle(name, load_settings().data))
     golden = bundle.manifest.golden
+    clip = read_audio(bundle.path(golden))
     for precision in bundle.manifest.models:
-        heard = Recognizer.load(folder, precision=precision).transcribe(read_audio(bundle.path(golden))).text
+        heard = Recognizer.load(bundle.folder, precision=precision).transcribe(clip).text
         typer.echo(f"{precision}: {heard!r}")
         if heard != golden.text:
-            raise BadBundle(
-                f"the {precision} model hears {heard!r} in the golden clip, not {golden.text!r}", field="golden"
-            )
-    typer.echo(
-        f"{bundle.name} {bundle.manifest.version}: all {len(bundle.manifest.files())} files are as they should be"
-    )
+            message = f"the {precision} model hears {heard!r} in the golden clip, not {golden.text!r}"
+            raise BadBundle(message, field="golden")
+    typer.echo(f"OK: {bundle.name} {bundle.manifest.version}, {len(bundle.manifest.files())} files")
 
 
-def _line(bundle: Bundle) -> str:
+def _line(bundle: Bundle, place: Path) -> str:
     size = sum(path.stat().st_size for path in bundle.folder.rglob("*") if path.is_file())
-    return f"{bundle.name:16} {bundle.manifest.version:10} {size / 1e6:6.1f} MB  {_place(bundle.folder)}"
-
-
-def _place(folder: Path) -> str:
-    return "shipped" if folder.parent == BUNDLES else str(folder)
+    where = "shipped" if place.parent == BUNDLES else str(place)
+    return f"{bundle.name:16} {bundle.manifest.version:10} {size / 1e6:6.1f} MB  {where}"

@@ -34,16 +34,14 @@ def transcribe_files(
     reading: list[_Reading] = []
     done: dict[int, Transcript | EarloopError] = {}
     told = 0
-    while True:
-        reading += _more(recognizer, waiting, options, together - len(reading), done)
+    while reading := reading + _more(recognizer, waiting, options, together - len(reading), done):
         reading = [each for each in reading if each.fill(done)]
         if ready := [each.stream for each in reading if each.stream.ready]:
             recognizer.advance(ready)
         while told in done:
             yield done.pop(told)
             told += 1
-        if not reading:
-            return
+    yield from (done[index] for index in sorted(done))  # the last ones, where they could not begin
 
 
 def _more(
@@ -53,7 +51,7 @@ def _more(
     room: int,
     done: dict[int, Transcript | EarloopError],
 ) -> list[_Reading]:
-    """Up to `room` more readings. One that cannot begin is done."""
+    """Up to `room` more readings, none only when no source is left. One that cannot begin is done."""
     begun: list[_Reading] = []
     while len(begun) < room and (item := next(waiting, None)) is not None:
         try:

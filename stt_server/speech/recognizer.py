@@ -83,12 +83,12 @@ class Recognizer:
         decoder: str | None = None,
         settings: RecognizerSettings = RecognizerSettings(),
     ) -> Self:
-        """Open a bundle and its decoders. `lm` replaces its language model, and asks for the decoder that uses one;
-        `decoder` goes before the one in the settings, and that before the bundle's.
+        """Open a bundle and its decoders. `lm` replaces its language model. The default decoder is `decoder`, else the
+        one that uses `lm`, else that of the settings, else the bundle's.
 
         Raises NotFound, BadBundle, BadOption, and Unsupported where the packages of a decoder asked for are missing.
         """
-        settings = replace(settings, decoder=decoder or settings.decoder or ("reference" if lm else None))
+        settings = replace(settings, decoder=decoder or ("reference" if lm else settings.decoder))
         bundle = load_bundle(folder)
         manifest, defaults = bundle.manifest, bundle.manifest.decoder
         model = AcousticModel.load(bundle.model_path(precision), threads=threads)

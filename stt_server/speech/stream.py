@@ -5,7 +5,8 @@
 
 A flush or finish closes the segment: silence is put behind it, it is heard out, its final said. What comes meanwhile is
 held for the next segment. The model begins afresh, with the zero state it was trained from, when an utterance has ended
-and when nothing was heard for a while.
+and when nothing was heard for a while. Where the client wants no endpoints the model does the same, but the utterance
+goes on: the pause then stands for a space, which a model that begins afresh would not write.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 SAMPLE_RATE = 16000
 IDLE_FRAMES = 100  # of silence heard by one run of the model, 4 s; then it begins afresh
+IMPOSSIBLE = -20.0  # log-probability of any other label
 END_AFTER_WORD_S = 0.5  # sound that is no word belongs to an utterance for so long behind its last word
 
 
@@ -78,7 +80,7 @@ class Stream:
         self._finishing = False
         # The utterance.
         self._decoder = decoder
-        self._decoding = decoder.open(options.hotwords)
+        self._begin_decoding(0)
         self._utterance = 0
         self._shown = ""
 
@@ -171,29 +173,55 @@ class Stream:
 
     def _hear(self, frame: int, rows: Floats) -> None:
         """Rows about output frame `frame` and later ones to both judges: the endpointer cuts, the decoder writes."""
-        events, rows = self._judge(frame, rows)
-        self._decoding.step(rows)
+        events, rows, end = self._judge(frame, rows)
+        is_pause = end is not None and not self.options.endpointing.enabled
+        self._decoding.step(self._ending_in_a_space(rows) if is_pause else rows)
         for event in events:
             self._say_speech(event)
-        if events and isinstance(events[-1], Endpoint) and self.options.endpointing.enabled:
-            self._end_utterance(events[-1], frame + len(rows))
-        else:
+        if end is None or is_pause:
             self._show()
-            self._rest_when_idle()
+        else:
+            self._end_utterance(end)
+        if end is not None:
+            self._begin_afresh(frame + len(rows))
+        elif not self.segment.endpoint.is_speaking and self.segment.age >= IDLE_FRAMES:
+            self._begin_afresh(self.segment.position)
 
-    def _judge(self, frame: int, rows: Floats) -> tuple[list[endpoint.Event], Floats]:
-        """The endpointer's events, and the rows before the one that ends the utterance."""
+    def _judge(self, frame: int, rows: Floats) -> tuple[list[endpoint.Event], Floats, Endpoint | None]:
+        """The endpointer's events, the rows up to the endpoint, and that endpoint if there is one."""
         segment, before = self.segment, self.segment.endpoint
         tokens = self._names_letters(rows)
         segment.endpoint, events = endpoint.advance(self._endpointing, before, segment.voice(frame, len(rows)), tokens)
-        end = next((event for event in events if isinstance(event, Endpoint)), None)
-        if end is None or not self.options.endpointing.enabled:
-            return events, rows
+        end = next((event for event in events if isinstance(event, Endpoint) and self._cuts(event)), None)
+        if end is None:
+            return events, rows, None
         count = end.at_ms // self._endpointing.model_frame_ms - frame
         if count < len(rows):  # the frames that follow are judged when the model, begun afresh, has heard them again
             voice = segment.voice(frame, count)
             segment.endpoint, events = endpoint.advance(self._endpointing, before, voice, tokens[:count])
-        return events, rows[:count]
+        return events, rows[:count], end
+
+    def _cuts(self, event: Endpoint) -> bool:
+        """Without endpointing no utterance is too long; one that is cut there may be cut in a word."""
+        return self.options.endpointing.enabled or event.reason != "max_length"
+
+    def _ending_in_a_space(self, rows: Floats) -> Floats:
+        """The rows before a pause, its last frame turned into a sure space."""
+        space = self._shared.space
+        if space < 0:
+            return rows
+        certain = np.full((1, rows.shape[1]), IMPOSSIBLE, np.float32)
+        certain[0, space] = 0.0
+        return np.concatenate([rows[:-1], certain])
+
+    def _begin_afresh(self, frame: int) -> None:
+        """Let the model start anew at an output frame; the decoding too, unless it has words that go on."""
+        self.segment.begin(self._shared.fresh, frame)
+        if not self._decoding.partial().words:
+            self._begin_decoding(frame)
+
+    def _begin_decoding(self, frame: int) -> None:
+        self._decoding, self._decoded_from = self._decoder.open(self.options.hotwords), frame
 
     def _names_letters(self, rows: Floats) -> list[bool]:
         best = rows.argmax(1)
@@ -215,19 +243,9 @@ class Stream:
             self._shown = text
             self.events.append(Partial(self._utterance, text, hypothesis.stable))
 
-    def _end_utterance(self, event: Endpoint, frame: int) -> None:
-        """An endpoint before output frame `frame`: say the final and let the model start afresh there."""
+    def _end_utterance(self, event: Endpoint) -> None:
         segment = self.segment
         self._say_final(event.reason, segment.seconds(event.started_ms), segment.seconds(event.speech_end_ms))
-        segment.begin(self._shared.fresh, frame)
-
-    def _rest_when_idle(self) -> None:
-        """Start afresh where nothing was heard for long. With words begun the model goes on, however long the pause."""
-        segment = self.segment
-        if segment.endpoint.is_speaking or segment.age < IDLE_FRAMES or self._decoding.partial().words:
-            return
-        segment.begin(self._shared.fresh, segment.position)
-        self._decoding = self._decoder.open(self.options.hotwords)
 
     def _say_last(self, reason: Reason) -> None:
         """The final of a closed segment."""
@@ -247,11 +265,11 @@ class Stream:
                 max(last_s, min(end_s, round(last_s + END_AFTER_WORD_S, 3))),
             )
         self.events.append(Final(self._utterance, hypothesis.text, words, start_s, end_s, reason))
-        self._decoding = self._decoder.open(self.options.hotwords)
+        self._begin_decoding(0)  # of the next segment, unless this one goes on
         self._utterance, self._shown = self._utterance + 1, ""
 
     def _timed(self, word: TimedWord) -> Word:
         """The decoder counts frames from the first that it heard."""
         segment = self.segment
-        start, end = segment.heard_from + word.start, segment.heard_from + word.end
+        start, end = self._decoded_from + word.start, self._decoded_from + word.end
         return Word(word.text, segment.frame_seconds(start), segment.frame_seconds(end), word.confidence)

@@ -358,6 +358,25 @@ def test_an_utterance_is_ended_at_its_longest(tiny):
     assert all(final.end_s - final.start_s < 2.2 for final in finals(events))
 
 
+@pytest.mark.parametrize("pause_s", [0.9, 1.2, 2.0, 6.0])
+@pytest.mark.parametrize("decoder", ["greedy", "reference"])
+def test_without_endpointing_a_pause_parts_words(tiny, pause_s, decoder):
+    """Also those between which the model, which begins afresh in the pause, writes no space."""
+    data = pcm(np.concatenate([spoken("stop", gap_s=0.1), quiet(pause_s), spoken("stop", gap_s=0.1)]))
+    (final,) = finals(play(tiny, [data], replace(WITHOUT_ENDPOINTS, decoder=decoder)))
+    assert final.text == "stop stop"
+    first, second = final.words
+    assert second.start_s - first.end_s > pause_s - 0.2
+
+
+def test_without_endpointing_no_utterance_is_too_long(tiny):
+    """What the server's longest utterance cuts, a client without endpointing gets whole."""
+    words = ["yes", "no", "stop", "light"] * 6
+    endpointing = Endpointing(enabled=False, max_utterance_ms=1000)
+    (final,) = finals(play(tiny, [pcm(spoken(*words, gap_s=0.15))], replace(GREEDY, endpointing=endpointing)))
+    assert final.text == " ".join(words)
+
+
 def test_without_endpointing_a_long_pause_ends_nothing_and_loses_nothing(tiny):
     data = pcm(np.concatenate([spoken("yes"), quiet(12.0), spoken("no"), quiet(5.0)]))
     events = play(tiny, cut(data, range(3200, len(data), 3200)), WITHOUT_ENDPOINTS)

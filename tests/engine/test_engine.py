@@ -541,7 +541,7 @@ async def test_an_idle_engine_uses_no_processor():
         turns = 0
         take_news = running._inbox.news
 
-        def counted(*, wait: bool, gather_s: float):
+        def counted(*, wait: bool, gather_s: float = 0.0):
             nonlocal turns
             turns += 1
             return take_news(wait=wait, gather_s=gather_s)

@@ -174,3 +174,17 @@ def answered_after(delay_s: float, script, heard) -> Conversation:
             conversation.late.append(0.0)
     conversation.events = [(each.length / RATE + delay_s, each.event) for each in heard]
     return conversation
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+def test_forty_streams_of_the_kit_on_one_core_lose_none_and_end_in_time(tmp_path):
+    """The figure of the README. It wants two cores with nothing else on them."""
+    done = load("--streams", "40", "--seconds", "40", "--json", str(tmp_path / "load.json"))
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "load.json").read_text())
+    figures = result["figures"]
+    assert (figures["streams"], figures["failed"]) == (40, 0)
+    assert figures["word_error_rate"] == result["alone"]["word_error_rate"]
+    assert figures["flush_to_final_ms"]["p95"] <= 300
+    assert figures["speech_end_to_final_ms"]["p95"] - result["load"]["silence_ms"] <= 300

@@ -50,3 +50,4 @@ def test_the_installed_server_runs_without_torch(wheel, tmp_path):
     assert not installed & {"torch", "onnx", "pytest"}
     assert run(earloop, "--version", cwd=tmp_path).startswith("earloop ")
     assert "not installed (trains" in run(earloop, "doctor", cwd=tmp_path)
+    assert "OK: en-small" in run(earloop, "models", "verify", "en-small", cwd=tmp_path)

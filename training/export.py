@@ -10,7 +10,9 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +37,7 @@ STEP_FRAMES = 16
 PARITY = 1e-3  # of any log-probability of the fp32 graph
 MOVED = 0.05  # of the probability of a frame, on average, that int8 gives to other labels; 0.001 was measured
 SMALLEST_STORED_SHORT = 256
+EXPORT_TIMEOUT_S = 900.0  # ten million parameters take a quarter of a minute
 
 
 def rounded(model: ConvModel) -> ConvModel:
@@ -49,12 +52,19 @@ def rounded(model: ConvModel) -> ConvModel:
 def export_onnx(model: ConvModel, fp32: Path, int8: Path) -> None:
     """Write both graphs. `model` should be `rounded`."""
     plain = fp32.with_suffix(".plain.onnx")
+    # A process of its own: torch 2.13 traces a GRU wrongly the second time it exports in a process.
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        process.submit(_write_graph, model, plain).result(EXPORT_TIMEOUT_S)
     with _silenced():
-        _program(model).save(str(plain), external_data=False)
         quantize_dynamic(plain, int8, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"])
     onnx.save(stored_short(onnx.load(plain)), fp32)
     onnx.save(stored_short(onnx.load(int8)), int8)
     plain.unlink()
+
+
+def _write_graph(model: ConvModel, path: Path) -> None:
+    with _silenced():
+        _program(model).save(str(path), external_data=False)
 
 
 def _program(model: ConvModel) -> torch.onnx.ONNXProgram:

@@ -61,6 +61,7 @@ class Engine:
         self._empty = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="earloop-engine", daemon=True)
+        self._died = False
 
     # -------------------------------------------------------------------------------------------------- for the server
 
@@ -115,7 +116,7 @@ class Engine:
     @property
     def alive(self) -> bool:
         """Whether the thread runs; once it does not, no restart brings it back."""
-        return self._thread.is_alive()
+        return self._thread.is_alive() and not self._died
 
     @property
     def open_streams(self) -> int:
@@ -178,6 +179,7 @@ class Engine:
                 pass
         except BaseException:  # noqa: BLE001 - the thread's end: what killed it is logged, its streams are told
             error = internal_error()
+            self._died = True  # before the streams hear of it: whoever asks then is told the same
             self._tell_loop(lambda: self._fail_all(error))
 
     def _turn(self) -> bool:

@@ -106,7 +106,7 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """What is heard so far of utterance `utterance`; the first `stable` characters are settled."""
+    """What is heard so far of utterance `utterance`; no later partial takes back the first `stable` characters."""
 
     utterance: int
     text: str

@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from stt_server.corpus.clip import Clip
     from training.recipe import Recipe
 
+NOISES = {
+    "noise": "Speech Commands background noise (CC BY 4.0, Pete Warden), MS-SNSD (Reddy et al. 2019; CC0, some DEMAND, "
+    "CC BY-SA 3.0), room tone of Precise-Community-Data (public domain), impulse responses of SpeechBrain (Apache-2.0) "
+    "and audiomentations (MIT)",
+}
+TEXTS = {
+    "assistant_commands.tsv": "SLURP (CC BY 4.0), Snips NLU benchmark (CC0 1.0), CLINC150 (CC BY 3.0), Home Assistant "
+    "intents (CC BY 4.0)",
+}
 RATES = ("wer", "cer", "exact")
 LICENCES = {
     "speechocean762": "CC BY 4.0 (Junbo Zhang et al. 2021)",
@@ -70,9 +79,22 @@ def _data(clips: Sequence[Clip], recipe: Recipe) -> str:
         [name, str(count[name]), f"{hours[name]:.2f}", licences.get(name) or LICENCES.get(name, "see the corpus")]
         for name in hours
     ]
-    noise = f"Noise and room responses for augmentation: {', '.join(recipe.data.noise) or 'none'}."
     total = f"{sum(hours.values()):.2f} hours in all."
-    return "## Data\n\n" + table(["source", "clips", "hours", "licence"], rows) + f"\n\n{total} {noise}"
+    parts = ["## Data", table(["source", "clips", "hours", "licence"], rows), total, *_other_data(recipe)]
+    return "\n\n".join(parts)
+
+
+def _other_data(recipe: Recipe) -> list[str]:
+    """What was heard or read beside the clips."""
+    texts = [source.synthetic.sentences for source in recipe.data.train if source.synthetic]
+    texts += recipe.lm.sentences if recipe.lm else []
+    noises = [f"- {name}: {NOISES.get(name, 'see the folder')}" for name in recipe.data.noise]
+    read = [f"- {name}: {TEXTS.get(name, 'see the file')}" for name in dict.fromkeys(texts) if name]
+    lists = (
+        ("Noise and room responses, for augmentation:", noises),
+        ("Sentences, for voices and language model:", read),
+    )
+    return ["\n".join([title, "", *lines]) for title, lines in lists if lines]
 
 
 def _rates(rows: Sequence[dict[str, Any]]) -> str:

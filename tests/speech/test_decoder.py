@@ -185,10 +185,15 @@ def test_silence_says_nothing_whatever_the_language_model_says(searching):
     assert searching.open().final().words == ()
 
 
-def test_a_partial_settles_nothing(searching):
+def test_a_partial_settles_all_but_the_word_being_written(searching):
     decoding = searching.open()
-    decoding.step(rows("stop light"))
-    assert decoding.partial().stable == 0
+    shown: list[str] = []
+    for letter in "stop light":
+        decoding.step(rows(letter))
+        partial = decoding.partial()
+        assert all(partial.text.startswith(earlier) for earlier in shown)
+        shown.append(partial.text[: partial.stable])
+    assert shown[-1] == "stop "
 
 
 def test_flat_posteriors_narrow_the_search_and_sharp_ones_do_not(searching):

@@ -88,12 +88,17 @@ class ReferenceDecoding:
             self._settle()
 
     def partial(self) -> Hypothesis:
-        """Greedy words behind the settled ones: the language model may still hear each of them otherwise."""
-        return _hypothesis(self._settled, self._later(self._greedy.partial().words))
+        """Greedy words behind the settled ones. Settled are those that no later partial takes back: all but the word
+        being written. The final, heard again with the language model, may still correct them.
+        """
+        greedy = self._greedy.partial()
+        searched = sum(len(word.text) + 1 for word in self._settled)
+        words = self._settled + self._later(greedy.words)
+        return Hypothesis(words, searched + greedy.stable if greedy.words else max(0, searched - 1))
 
     def final(self) -> Hypothesis:
         words = self._settled + self._search(np.concatenate(self._kept))
-        return _hypothesis(words, ())
+        return Hypothesis(words, max(0, sum(len(word.text) + 1 for word in words) - 1))
 
     def _settle(self) -> None:
         """Search what is kept up to its last space, all of it where it has none, and go on with the rest."""
@@ -118,11 +123,6 @@ class ReferenceDecoding:
         if not self._first:
             return words
         return tuple(replace(word, start=word.start + self._first, end=word.end + self._first) for word in words)
-
-
-def _hypothesis(settled: tuple[TimedWord, ...], open_words: tuple[TimedWord, ...]) -> Hypothesis:
-    letters = sum(len(word.text) + 1 for word in settled)
-    return Hypothesis(settled + open_words, max(0, letters - (not open_words)))
 
 
 def _trust(logprobs_TV: LogProbs) -> LogProbs:

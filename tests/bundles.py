@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stt_server.errors import NotFound
 from stt_server.speech.bundle import shipped
 from stt_server.speech.recognizer import Recognizer
 from tests.voices import Samples, say, trimmed
@@ -64,10 +63,7 @@ def tiny(tiny_bundle: Path) -> Recognizer:
 
 @pytest.fixture(scope="session")
 def shipped_bundle() -> Path:
-    try:
-        return shipped()
-    except NotFound:
-        pytest.skip("no bundle is shipped yet")
+    return shipped()
 
 
 def spoken(*words: str, voice: str = VOICES[0], gap_s: float = 0.25, noise: float = 1e-3) -> Samples:

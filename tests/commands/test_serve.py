@@ -15,7 +15,6 @@ import pytest
 from websockets.asyncio.client import connect
 
 from stt_server.commands.serve import serve
-from stt_server.errors import NotFound
 from stt_server.settings import Settings
 from stt_server.speech.bundle import find_bundle
 
@@ -24,10 +23,7 @@ PATIENCE_S = 60
 
 @pytest.fixture
 def shipped() -> str:
-    try:
-        return str(find_bundle(""))
-    except NotFound:
-        pytest.skip("no model is shipped yet")
+    return str(find_bundle(""))
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import pytest
 from stt_server.engine.engine import Engine
 from stt_server.engine.limits import Limits
 from stt_server.engine.session import Session
-from stt_server.errors import BadAudio, NotFound
+from stt_server.errors import BadAudio
 from stt_server.messages import Audio, AudioSpec, Failed, Final, Finish, Finished, Open
 from stt_server.metrics import Metrics
 from stt_server.speech.bundle import shipped
@@ -19,10 +19,7 @@ from tests.engine.toy import read
 
 @pytest.fixture(scope="module")
 def recognizer() -> Recognizer:
-    try:
-        return Recognizer.load(shipped())
-    except NotFound:
-        pytest.skip("no model is shipped yet")
+    return Recognizer.load(shipped())
 
 
 @pytest.fixture(scope="module")

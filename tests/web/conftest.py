@@ -16,7 +16,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from stt_server.engine.interface import Recognizer
-from stt_server.errors import NotFound
 from stt_server.services import Services, load_recognizer, open_services
 from stt_server.settings import Settings, load_settings
 from stt_server.speech.files import read_audio, write_flac, write_wav
@@ -82,10 +81,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture(scope="session")
 def recognizer() -> Recognizer:
     """The shipped model."""
-    try:
-        return load_recognizer(Settings(threads=1))
-    except NotFound:
-        pytest.skip("no model is shipped yet")
+    return load_recognizer(Settings(threads=1))
 
 
 @asynccontextmanager

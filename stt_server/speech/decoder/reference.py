@@ -97,8 +97,8 @@ class ReferenceDecoding:
         return Hypothesis(words, searched + greedy.stable if greedy.words else max(0, searched - 1))
 
     def final(self) -> Hypothesis:
-        words = self._settled + self._search(np.concatenate(self._kept))
-        return Hypothesis(words, max(0, sum(len(word.text) + 1 for word in words) - 1))
+        heard = Hypothesis(self._settled + self._search(np.concatenate(self._kept)))
+        return replace(heard, stable=len(heard.text))
 
     def _settle(self) -> None:
         """Search what is kept up to its last space, all of it where it has none, and go on with the rest."""

@@ -30,7 +30,7 @@ own_environment() {
     # shellcheck disable=SC1091
     . "$environment/bin/activate"
     pip install --quiet torch==2.13.0
-    pip install --quiet -e '.[cpu,kenlm,reference,train,test]'
+    pip install --quiet -e '.[cpu,kenlm,reference,av,train,test]'
 }
 
 need_programs

@@ -5,6 +5,9 @@
     │   ├── BadAudio        undecodable, truncated or contradictory audio 400
     │   ├── BadOption       an unknown or impossible option or setting    400
     │   └── TooLarge        a body, frame or file over its bound          413
+    ├── Unauthorized    no key, or one that is not valid (any more)       401
+    ├── Forbidden       a valid key that may not do this; a foreign page  403
+    ├── LimitReached    a key has used up what it may; `retry_after_s`    429
     ├── Unsupported     understood, but not something this build can do   415
     ├── NotFound        a model, file or route that is not there          404
     ├── BadBundle       a model bundle that is damaged or inconsistent    422
@@ -53,6 +56,28 @@ class BadOption(BadInput):
 class TooLarge(BadInput):
     code = "too_large"
     http_status = 413
+
+
+class Unauthorized(EarloopError):
+    code = "unauthorized"
+    http_status = 401
+    exit_code = 8
+
+
+class Forbidden(EarloopError):
+    code = "forbidden"
+    http_status = 403
+    exit_code = 8
+
+
+class LimitReached(EarloopError):
+    code = "limit_reached"
+    http_status = 429
+    exit_code = 7
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Unsupported(EarloopError):

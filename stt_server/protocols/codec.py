@@ -15,7 +15,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
-from stt_server.errors import BadInput, Busy, EarloopError, Internal, TooLarge, Unavailable
+from stt_server.errors import BadInput, Busy, EarloopError, Internal, LimitReached, TooLarge, Unavailable
 
 if TYPE_CHECKING:
     from stt_server.messages import Command, Event
@@ -57,7 +57,7 @@ def close_code(error: EarloopError | None) -> int:
         return NORMAL
     if isinstance(error, TooLarge):
         return TOO_BIG
-    if isinstance(error, Busy | Unavailable):
+    if isinstance(error, Busy | Unavailable | LimitReached):
         return TRY_LATER
     return OUR_FAULT if isinstance(error, Internal) or type(error) is EarloopError else REFUSED
 

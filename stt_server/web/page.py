@@ -1,7 +1,4 @@
-"""The page on `/`, its files, and the headers that keep a browser from running anything else.
-
-`/` is also where vosk clients connect: an upgrade is theirs, a plain GET gets the page.
-"""
+"""The page on `/`, its files, and the headers that keep a browser from running anything else."""
 
 from __future__ import annotations
 
@@ -12,7 +9,6 @@ from typing import Final
 from aiohttp import web
 
 from stt_server.errors import NotFound
-from stt_server.web import streams
 
 PAGES: Final = Path(__file__).parent / "pages"
 STATIC: Final = Path(__file__).parent / "static"
@@ -26,10 +22,8 @@ POLICY: Final = (
 CACHE: Final = "no-cache"
 
 
-async def front(request: web.Request) -> web.StreamResponse:
-    """A vosk stream for an upgrade, the page for a browser."""
-    if request.headers.get("Upgrade", "").casefold() == "websocket":
-        return await streams.vosk(request)
+async def front(_: web.Request) -> web.StreamResponse:
+    """The page."""
     return web.FileResponse(PAGES / "index.html", headers={"Cache-Control": CACHE})
 
 

@@ -3,6 +3,8 @@
     codec ──── Open, Audio, Flush, Finish ────► session
     codec ◄─── Ready, SpeechStarted, Partial, SpeechStopped, Final, Heard, Behind, Failed, Finished ──── session
 
+    codec ──── Resume ────► parked streams ──── Resumed ────► codec        (a new connection, in place of `Open`)
+
 A session is told `Open` once, then `Audio` any number of times. `Flush` ends the current utterance and goes on;
 `Finish` ends the last one and the session. Everything a session says comes in order; after `Finished` or `Failed`
 comes nothing. Times are seconds of audio since the session's start.
@@ -43,7 +45,8 @@ class Endpointing:
 class Open:
     """A stream's options. `model` None means the live one; `decoder` None means the model's own default.
 
-    `live` streams go before uploads. `acknowledge` asks for a `Heard` after every `Audio`.
+    `live` streams go before uploads. `acknowledge` asks for a `Heard` after every `Audio`. A `resumable` stream waits
+    for its client when the connection breaks, where its protocol has a word for that.
     """
 
     protocol: str
@@ -56,6 +59,15 @@ class Open:
     live: bool = True
     acknowledge: bool = False
     endpointing: Endpointing = Endpointing()
+    resumable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on with a stream whose connection broke; `seq` is the number of the last message that arrived, 0 for none."""
+
+    token: str
+    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +85,7 @@ class Finish:
     """No more audio comes; the last `Final` (reason `finish`, even when empty) and `Finished` follow."""
 
 
-Command = Open | Audio | Flush | Finish
+Command = Open | Resume | Audio | Flush | Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +100,28 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
+    """What runs. Where the stream can be resumed, `resume` is the token for that and `resume_s` how long it waits."""
+
     session: str
     model: str
     language: str
     audio: AudioSpec
+    resume: str | None = None
+    resume_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The stream goes on. Of what the client had sent, so many bytes of audio and so many Flush and Finish have been
+    taken; what the stream has said since message `seq` follows, where that is told to a client.
+    """
+
+    session: str
+    received_bytes: int
+    received_commands: int
+    resume: str
+    resume_s: float
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +182,7 @@ class Finished:
     model: str
 
 
-Event = Ready | SpeechStarted | SpeechStopped | Partial | Final | Heard | Behind | Failed | Finished
+Event = Ready | Resumed | SpeechStarted | SpeechStopped | Partial | Final | Heard | Behind | Failed | Finished
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ PIECE_S: Final = 0.5  # as much as the batcher takes at once
 class Session:
     """Made by `Engine.open`. `ended` is called once when the stream is over, `closed` once when its reader is too.
 
-    `error` is what the stream failed with, from then on.
+    `error` is what the stream failed with, from then on. `received_bytes` of audio and `received_commands`, Flush and
+    Finish, are in the queue or past it: exact also when a `send` was cancelled half-way.
     """
 
     def __init__(
@@ -58,7 +59,8 @@ class Session:
         self._on_closed = closed
         # Sending.
         self._bytes_per_second = bytes_per_second
-        self._sent_s = 0.0
+        self.received_bytes = 0
+        self.received_commands = 0
         self._finishing = False
         self._server_ends = False
         self._room = asyncio.Event()
@@ -142,11 +144,9 @@ class Session:
         return True
 
     async def _send_audio(self, audio: Audio) -> None:
-        seconds = len(audio.data) / self._bytes_per_second
-        if self._sent_s + seconds > self._limits.max_stream_s:
+        if (self.received_bytes + len(audio.data)) / self._bytes_per_second > self._limits.max_stream_s:
             bound_s = self._limits.max_stream_s
             raise TooLarge(f"a stream may hold at most {bound_s:g} s of audio; finish this one and open another")
-        self._sent_s += seconds
         arrived = self._clock()
         for piece in self._cut(audio, arrived):
             await self._put(piece)
@@ -161,11 +161,11 @@ class Session:
             yield Piece(part, seconds, arrived, acknowledge=self.options.acknowledge and number == last)
 
     async def _put(self, piece: Piece) -> None:
-        if self._inbox.put(self.lane, piece):
+        if self._try_put(piece):
             return
         try:
             async with asyncio.timeout(self._limits.send_timeout_s):
-                while not self._inbox.put(self.lane, piece):
+                while not self._try_put(piece):
                     self._room.clear()
                     await self._room.wait()
                     if not self._may_send():
@@ -175,6 +175,15 @@ class Session:
                 f"the server is overloaded: the stream's queue stayed full for {self._limits.send_timeout_s:g} s; "
                 "send no faster than real time, or try again later"
             ) from None
+
+    def _try_put(self, piece: Piece) -> bool:
+        if not self._inbox.put(self.lane, piece):
+            return False
+        if isinstance(piece.command, Audio):
+            self.received_bytes += len(piece.command.data)
+        else:
+            self.received_commands += 1
+        return True
 
     # --------------------------------------------------------------------------------------------------------- reading
 

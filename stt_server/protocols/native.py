@@ -22,6 +22,8 @@ from stt_server.messages import (
     Open,
     Partial,
     Ready,
+    Resume,
+    Resumed,
     SpeechStarted,
     SpeechStopped,
     Word,
@@ -29,15 +31,20 @@ from stt_server.messages import (
 from stt_server.messages import Final as Utterance
 from stt_server.protocols import options
 from stt_server.protocols.codec import Message, Reply, close_code, parse_object
+from stt_server.protocols.kept import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_TYPES: Final = ("open", "flush", "finish", "ping")
+_TYPES: Final = ("open", "resume", "flush", "finish", "ping")
 
 
 class NativeCodec:
-    """One connection. `query` is the pairs of the URL's query; when there are any they open the stream at once."""
+    """One stream. `query` is the pairs of the URL's query; when there are any they open the stream at once.
+
+    A stream whose `Ready` has a token numbers what it says and keeps it for a connection that resumes it: the codec of
+    the new connection yields `Resume`, and the stream's own one is told `Resumed` and speaks on.
+    """
 
     name = options.PROTOCOL
     close_code = staticmethod(close_code)
@@ -46,6 +53,7 @@ class NativeCodec:
         self._query = tuple(query)
         self._opened = False
         self._finished = False
+        self._kept: Kept | None = None
 
     def connected(self) -> list[Command | Reply]:
         return [self._open(options.from_query(self._query))] if self._query else []
@@ -59,6 +67,8 @@ class NativeCodec:
             return [_pong(_only(said, "id").get("id"))]
         if kind == "open":
             return [self._open(options.from_message(said))]
+        if kind == "resume":
+            return [self._resume(_only(said, "token", "seq"))]
         if kind not in _TYPES:
             shown = "has no type" if kind is None else f"is of type {ascii(kind)[:40]}, which there is not"
             raise BadInput(f"The message {shown}; the types are {', '.join(_TYPES)}.", field="type")
@@ -70,7 +80,14 @@ class NativeCodec:
             return self.render_error(event.error)
         if isinstance(event, Heard):
             return []
-        return [_event_message(event)]
+        if isinstance(event, Resumed):
+            return self._resumed(event)
+        if isinstance(event, Ready) and event.resume:
+            self._kept = Kept()
+        kind, said = _event_message(event)
+        if self._kept is None or isinstance(event, Partial | Behind):
+            return [_encode(kind, said)]
+        return [self._kept.keep(_encode(kind, {**said, "seq": self._kept.seq + 1}))]
 
     def render_error(self, error: EarloopError) -> list[Message]:
         said = {"code": error.code, "message": error.message}
@@ -82,6 +99,24 @@ class NativeCodec:
             raise Conflict(f"The stream is open already; {why}.", field="type")
         self._opened = True
         return command
+
+    def _resume(self, said: dict[str, Any]) -> Resume:
+        token, seq = said.get("token"), said.get("seq", 0)
+        if self._opened:
+            raise Conflict("The stream is open already; resume another one on a connection of its own.", field="type")
+        if not isinstance(token, str):
+            raise BadInput("token must be the text that `ready` or `resumed` gave as `resume`.", field="token")
+        if type(seq) is not int or seq < 0:
+            raise BadInput("seq must be the number of the last message that arrived, 0 for none.", field="seq")
+        self._opened = True
+        return Resume(token, seq)
+
+    def _resumed(self, event: Resumed) -> list[Message]:
+        """Raises NotFound where something that did not arrive is not kept any more."""
+        missed = self._kept.after(event.seq) if self._kept else []
+        said = {"session": event.session, "received_bytes": event.received_bytes}
+        said |= {"received_commands": event.received_commands, "resume": event.resume, "resume_s": event.resume_s}
+        return [_encode("resumed", said), *missed]
 
     def _when_open(self, command: Audio | Flush | Finish) -> list[Command | Reply]:
         """The command, after the opening with defaults that a client without options leaves to us."""
@@ -98,12 +133,12 @@ def _pong(ident: object) -> Reply:
         raise BadInput("The id of the ping is nested too deeply; send a number or a string.", field="id") from error
 
 
-def _event_message(event: Event) -> str:
+def _event_message(event: Event) -> tuple[str, dict[str, Any]]:
+    """The type of its message and the fields."""
     said: dict[str, Any]
     match event:
-        case Ready(session, model, language, audio):
-            spec = {"encoding": audio.encoding, "sample_rate": audio.sample_rate, "channels": audio.channels}
-            kind, said = "ready", {"session": session, "model": model, "language": language, **spec}
+        case Ready():
+            kind, said = "ready", _ready(event)
         case SpeechStarted(at_s):
             kind, said = "speech_started", {"at": _seconds(at_s)}
         case SpeechStopped(at_s):
@@ -118,7 +153,14 @@ def _event_message(event: Event) -> str:
             kind, said = "finished", {"audio_s": _seconds(audio_s), "model": model}
         case _:
             raise TypeError(f"no message for {event!r}")
-    return _encode(kind, said)
+    return kind, said
+
+
+def _ready(event: Ready) -> dict[str, Any]:
+    audio = event.audio
+    spec = {"encoding": audio.encoding, "sample_rate": audio.sample_rate, "channels": audio.channels}
+    said = {"session": event.session, "model": event.model, "language": event.language, **spec}
+    return {**said, "resume": event.resume, "resume_s": event.resume_s} if event.resume else said
 
 
 def _final(event: Utterance) -> dict[str, Any]:

@@ -30,6 +30,7 @@ _OPEN: Final = (
     "hotwords",
     "partials",
     "endpointing",
+    "resumable",
 )
 _IN_QUERY: Final = (*_OPEN, *_TIMES)  # flat, since a query has no objects
 _TRUTH: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -53,6 +54,7 @@ def from_message(given: Mapping[str, Any]) -> Open:
         hotwords=_hotwords(options.get("hotwords", [])),
         partials=_truth("partials", options.get("partials", True)),
         endpointing=_endpointing(options.get("endpointing", {})),
+        resumable=_truth("resumable", options.get("resumable", False)),
     )
 
 
@@ -80,7 +82,7 @@ def _typed(name: str, text: str) -> object:
     """The value that a query's text stands for."""
     if name in {"sample_rate", "channels"}:
         return _number(name, text)
-    if name in {"partials", "endpointing"}:
+    if name in {"partials", "endpointing", "resumable"}:
         if text.casefold() not in _TRUTH:
             raise BadOption(f"{name} must be true or false, not {text!r}.", field=name)
         return _TRUTH[text.casefold()]

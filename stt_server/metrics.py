@@ -40,6 +40,12 @@ class Metrics:
             "final_latency_seconds", "From the arrival of the audio or command that ended an utterance to its final"
         )
         self._lag = self._histogram("queue_lag_seconds", "How long audio waited for its batch")
+        self._behind = Gauge(
+            "earloop_lag_seconds", "How far behind real time an engine is, smoothed", ["engine"], registry=self.registry
+        )
+        self._need = Gauge(
+            "earloop_load", "Share of its time that an engine's live streams need", ["engine"], registry=self.registry
+        )
         self._batch = self._histogram("batch_size", "Streams in one call of the acoustic model", _BATCH)
         self._step = self._histogram("step_seconds", "One call of the acoustic model with its decoding", _STEP_S)
 
@@ -77,6 +83,11 @@ class Metrics:
         """One call of the acoustic model over `size` streams, the oldest of whose audio waited `lag_s`."""
         self._batch.observe(size)
         self._lag.observe(lag_s)
+
+    def load(self, engine: int, *, lag_s: float, need: float) -> None:
+        """What decides whether an engine takes more: see `engine/load.py`."""
+        self._behind.labels(str(engine)).set(lag_s)
+        self._need.labels(str(engine)).set(need)
 
     def step(self, seconds: float) -> None:
         """How long such a call took, decoding and retries included."""

@@ -74,6 +74,9 @@ def limits(settings: Settings) -> Limits:
     return Limits(
         max_streams=settings.max_streams,
         max_uploads=settings.max_uploads,
+        max_lag_ms=settings.max_lag_ms,
+        max_load=settings.max_load,
+        hang_timeout_s=settings.hang_timeout_s,
         max_stream_s=settings.max_stream_s,
         max_queue_s=settings.max_queue_s,
         lag_notice_ms=settings.lag_notice_ms,

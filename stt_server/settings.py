@@ -49,6 +49,13 @@ class Settings(BaseSettings):
     threads: int = Field(1, ge=1, le=64, description="Threads inside one call of the acoustic model")
     max_streams: int = Field(64, ge=1, description="Live streams at once; the next is refused with 503")
     max_uploads: int = Field(8, ge=1, description="Uploaded files recognised at once; the next is refused with 503")
+    max_lag_ms: int = Field(
+        1000, ge=1, description="Lag behind real time from which new streams are refused; uploads from half of it on"
+    )
+    max_load: float = Field(
+        0.9, gt=0, description="Share of an engine's time that live streams may need; more are refused, uploads earlier"
+    )
+    hang_timeout_s: float = Field(20, ge=1, description="Seconds in one call of the model before it counts as hanging")
     max_queue_s: float = Field(10, gt=0, description="Seconds of audio a stream may be ahead before the sender waits")
     max_body_mb: int = Field(64, ge=1, description="Largest upload, in MiB")
     max_stream_s: float = Field(3600, gt=0, description="Seconds of audio in one stream before it is ended")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from stt_server.engine.inbox import Inbox, Lane, Piece
     from stt_server.engine.interface import Recognizer
     from stt_server.engine.limits import Limits
+    from stt_server.engine.load import Load
     from stt_server.messages import Event
     from stt_server.metrics import Metrics
 
@@ -58,19 +59,29 @@ class Batcher:
     """Belongs to one thread; `turn` is called there again and again."""
 
     def __init__(
-        self, recognizer: Recognizer, inbox: Inbox, limits: Limits, metrics: Metrics, clock: Callable[[], float]
+        self,
+        recognizer: Recognizer,
+        inbox: Inbox,
+        limits: Limits,
+        metrics: Metrics,
+        load: Load,
+        clock: Callable[[], float],
     ) -> None:
         self._recognizer = recognizer
         self._inbox = inbox
         self._limits = limits
         self._metrics = metrics
+        self._load = load
         self._clock = clock
         # Streams that may have something to do, the longest unserved first.
         self._live: dict[Lane, None] = {}
         self._uploads: dict[Lane, None] = {}
         self._passed_over = 0
         self._began = -limits.gather_s  # when the last batch did
+        self._accepted_s = 0.0  # of audio in this turn
         self._outcome = Outcome()
+        self.turns = 0  # ended so far
+        self.in_turn = False  # at work, not waiting for it
 
     def turn(self) -> Outcome | None:
         """Wait for work, do one batch of it. None when the inbox was stopped."""
@@ -78,11 +89,15 @@ class Batcher:
         news = self._inbox.news(wait=not (self._live or self._uploads), gather_s=gather_s)
         if news is None:
             return None
+        self.in_turn, began = True, self._clock()
         for lane in news:
             (self._live if lane.live else self._uploads)[lane] = None
         if stack := self._choose():
             self._advance(stack)
         self._notice_lag()
+        self._load.worked(self._clock() - began, self._accepted_s)
+        self._accepted_s = 0.0
+        self.turns, self.in_turn = self.turns + 1, False
         outcome, self._outcome = self._outcome, Outcome()
         outcome.roomy = self._inbox.roomy()
         return outcome
@@ -134,13 +149,15 @@ class Batcher:
         return True
 
     def _accept(self, lane: Lane, group: list[Piece]) -> None:
-        lane.since = group[0].arrived
+        lane.taken(group)
         last = group[-1]
         if isinstance(last.command, Audio):
             lane.owes_heard = last.acknowledge
             data = [piece.command.data for piece in group if isinstance(piece.command, Audio)]
             self._recognizer.accept(lane.stream, b"".join(data))
-            self._metrics.audio(sum(piece.seconds for piece in group))
+            seconds = sum(piece.seconds for piece in group)
+            self._accepted_s += seconds
+            self._metrics.audio(seconds)
         elif isinstance(last.command, Flush):
             self._recognizer.flush(lane.stream)
         else:
@@ -167,7 +184,7 @@ class Batcher:
         if lane.owes_heard:
             self._outcome.say(lane, Heard(lane.stream.audio_s))
         lane.owes_heard = False
-        lane.since = None
+        lane.worked_through()
 
     def _say_new(self, lane: Lane) -> None:
         for event in self._recognizer.take(lane.stream):
@@ -206,12 +223,12 @@ class Batcher:
         # Its traceback would keep this turn's streams alive as long as a reader keeps the event.
         self._outcome.say(lane, Failed(error.with_traceback(None)))
         lane.over = True
-        lane.since = None
+        lane.worked_through()
 
     def _notice_lag(self) -> None:
         now = self._clock()
         for lane in self._live:
-            lag_ms = round(1000 * lane.lag_s(now))
+            lag_ms = round(1000 * lane.overdue_s(now))
             due = now - lane.told_at >= NOTICE_EVERY_S and not lane.over
             if due and lag_ms > self._limits.lag_notice_ms:
                 lane.told_at = now

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Final
 from stt_server.engine.admission import Admission
 from stt_server.engine.batcher import Batcher, internal_error
 from stt_server.engine.inbox import Inbox, Lane
+from stt_server.engine.load import Load
 from stt_server.engine.session import Session
-from stt_server.errors import Unavailable
+from stt_server.engine.watch import EVERY_S, Watch
+from stt_server.errors import Internal, Unavailable
 from stt_server.logs import EventLog
 from stt_server.messages import Ready
 from stt_server.speech.pcm import AudioFormat
@@ -48,14 +50,18 @@ class Engine:
         *,
         admission: Admission | None = None,
         clock: Callable[[], float] = time.monotonic,
+        number: int = 0,
     ) -> None:
         self.recognizer = recognizer
+        self.number = number
         self._limits = limits
         self._metrics = metrics
         self._admission = admission or Admission(limits, metrics)
         self._clock = clock
         self._inbox = Inbox(limits)
-        self._batcher = Batcher(recognizer, self._inbox, limits, metrics, clock)
+        self.load = Load(limits, clock)
+        self._batcher = Batcher(recognizer, self._inbox, limits, metrics, self.load, clock)
+        self._watch = Watch(self._turns, limits.hang_timeout_s, look=self._measure, hung=self._hung)
         self._sessions: dict[Lane, Session] = {}  # until closed
         self._running: dict[Lane, Place] = {}  # until ended
         self._empty = asyncio.Event()
@@ -69,6 +75,7 @@ class Engine:
         """Start the thread. Called on the event loop whose sessions it serves."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
+        self._watch.start()
 
     def open(self, options: Open, place: Place | None = None) -> Session:
         """A new stream, in the place reserved for it or a fresh one, which it gives back when it has ended.
@@ -79,7 +86,7 @@ class Engine:
         if not self.alive:
             self._metrics.refused("dead")
             raise Unavailable("the engine does not run; restart the server")
-        held = place or self._admission.enter(live=options.live)
+        held = place or self._admission.enter([self.load], live=options.live)
         try:
             lane = Lane(self.recognizer.open(options), options.live)
             session = self._session(options, lane)
@@ -106,17 +113,18 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Fail the streams that are left and end the thread, waiting for its present batch."""
+        """Fail the streams that are left and end the thread, waiting for its present batch unless it hangs."""
         self._admission.close()
         self._fail_all(Unavailable("the server is shutting down; connect again later"))
         self._inbox.stop()
-        if self._thread.is_alive():
+        self._watch.stop()
+        if self._thread.is_alive() and not self._watch.hangs:
             self._thread.join(JOIN_S)
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs; once it does not, no restart brings it back."""
-        return self._thread.is_alive() and not self._died
+        """Whether the thread runs and does not hang. One that died stays dead; one that hangs may come back."""
+        return self._thread.is_alive() and not self._died and not self._watch.hangs
 
     @property
     def open_streams(self) -> int:
@@ -124,9 +132,9 @@ class Engine:
 
     @property
     def lag_s(self) -> float:
-        """How long the oldest audio of a live stream has waited for its step."""
+        """How much later than real time the live stream that is worst off is worked through, at this moment."""
         now = self._clock()
-        return max((lane.lag_s(now) for lane in self._running if lane.live), default=0.0)
+        return max((lane.overdue_s(now) for lane in self._running if lane.live), default=0.0)
 
     # ------------------------------------------------------------------------------------------ sessions, on the loop
 
@@ -171,6 +179,26 @@ class Engine:
         for session in list(self._sessions.values()):
             session.fail(error)
 
+    # ------------------------------------------------------------------------------------------ the watch, on the loop
+
+    def _turns(self) -> tuple[int, bool]:
+        return self._batcher.turns, self._batcher.in_turn
+
+    def _measure(self) -> None:
+        self.load.sample(self.lag_s, EVERY_S)
+        live = sum(lane.live for lane in self._running)
+        self._metrics.load(self.number, lag_s=self.load.lag_s, need=self.load.need(live))
+
+    def _hung(self) -> None:
+        """Streams must not wait for what may never come; `alive` is False from now on."""
+        timeout_s = self._limits.hang_timeout_s
+        log.error("engine_hangs", engine=self.number, seconds=timeout_s, streams=len(self._sessions))
+        self._fail_all(Internal(f"the model has not answered for {timeout_s:g} s; tell the operator, and try again"))
+
+    def _bury(self, error: EarloopError) -> None:
+        self._watch.stop()
+        self._fail_all(error)
+
     # ------------------------------------------------------------------------------------------------------ the thread
 
     def _run(self) -> None:
@@ -180,7 +208,7 @@ class Engine:
         except BaseException:  # noqa: BLE001 - the thread's end: what killed it is logged, its streams are told
             error = internal_error()
             self._died = True  # before the streams hear of it: whoever asks then is told the same
-            self._tell_loop(lambda: self._fail_all(error))
+            self._tell_loop(lambda: self._bury(error))
 
     def _turn(self) -> bool:
         """One turn in a frame of its own: while the next one waits for work, nothing of this one is held."""

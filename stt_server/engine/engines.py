@@ -25,7 +25,9 @@ class Engines:
         self.recognizer = recognizer
         self._metrics = metrics
         self._admission = Admission(limits, metrics)
-        self._engines = [Engine(recognizer, limits, metrics, admission=self._admission) for _ in range(count)]
+        self._engines = [
+            Engine(recognizer, limits, metrics, admission=self._admission, number=number) for number in range(count)
+        ]
 
     def start(self) -> None:
         for engine in self._engines:
@@ -33,12 +35,14 @@ class Engines:
 
     def reserve(self, *, live: bool = True) -> Place:
         """A place for one stream, before anything is answered. Raises Busy or Unavailable. Release it in any case."""
-        self._least_loaded()
-        return self._admission.enter(live=live)
+        return self._admission.enter([engine.load for engine in self._alive()], live=live)
 
     def open(self, options: Open, place: Place | None = None) -> Session:
-        """A stream on the engine with the fewest. Raises as `reserve`, and BadOption; see `Engine.open`."""
-        return self._least_loaded().open(options, place)
+        """A stream on the engine with the fewest, of those that are not behind if there are any.
+
+        Raises as `reserve`, and BadOption; see `Engine.open`.
+        """
+        return min(self._alive(), key=_burden).open(options, place)
 
     async def drain(self, grace_s: float) -> None:
         await asyncio.gather(*(engine.drain(grace_s) for engine in self._engines))
@@ -54,7 +58,7 @@ class Engines:
 
     @property
     def alive(self) -> bool:
-        """Whether every engine runs; one that does not stays so."""
+        """Whether every engine runs and none hangs."""
         return all(engine.alive for engine in self._engines)
 
     @property
@@ -78,10 +82,14 @@ class Engines:
         """The names a client may ask for."""
         return (self.recognizer.name,)
 
-    def _least_loaded(self) -> Engine:
+    def _alive(self) -> list[Engine]:
         alive = [engine for engine in self._engines if engine.alive]
         if not alive:
             self._admission.check_open()
             self._metrics.refused("dead")
             raise Unavailable("no engine runs; restart the server")
-        return min(alive, key=lambda engine: engine.open_streams)
+        return alive
+
+
+def _burden(engine: Engine) -> tuple[bool, int]:
+    return engine.load.refuses(0, live=True) is not None, engine.open_streams

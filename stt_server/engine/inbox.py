@@ -44,6 +44,8 @@ class Lane:
 
     # The batcher's own.
     since: float | None = None  # arrival of the oldest audio that was taken and is not worked through
+    due: float = float("-inf")  # when that audio, or that which is queued next, would come from a client in real time
+    due_next: float = float("-inf")  # the same of the audio behind it
     owes_heard: bool = False
     told_at: float = float("-inf")  # of the last Behind
     over: bool = False  # Finished or Failed was said
@@ -57,6 +59,27 @@ class Lane:
             except IndexError:
                 return 0.0
         return now - since
+
+    def taken(self, group: list[Piece]) -> None:
+        """These pieces are worked on from now on."""
+        self.since = group[0].arrived
+        self.due = max(self.since, self.due_next)
+        for piece in group:
+            self.due_next = max(piece.arrived, self.due_next) + piece.seconds
+
+    def worked_through(self) -> None:
+        """All that was taken is."""
+        self.since = None
+        self.due = self.due_next
+
+    def overdue_s(self, now: float) -> float:
+        """By how much the stream is later than real time; 0 for a client that is only ahead. From any thread.
+
+        A client that sends faster than real time makes its own audio wait: that is no lag of the server's. So audio is
+        due when it has come, but no sooner than the audio before it takes to be spoken.
+        """
+        waited_s = self.lag_s(now)
+        return max(0.0, min(waited_s, now - self.due))
 
 
 class Inbox:

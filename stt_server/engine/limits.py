@@ -19,6 +19,9 @@ class Limits:
     max_batch: int = 64  # streams in one call of the model
     gather_s: float = 0.03  # from one batch's beginning to the next, so that streams come together
     lag_notice_ms: int = 500  # a live stream this far behind is told so
+    max_lag_ms: int = 1000  # beyond this, smoothed, new live streams are refused; see `load`
+    max_load: float = 0.9  # the share of an engine's time that its live streams may need
+    hang_timeout_s: float = 20.0  # a turn of the thread that takes longer counts as a hang
     send_timeout_s: float = 10.0  # a sender waits this long for room
     write_timeout_s: float = 10.0  # a reader may leave events untaken this long
     retry_after_s: float = 2.0  # what the refused are told

@@ -6,6 +6,7 @@ import pytest
 
 from stt_server.engine.batcher import UPLOAD_SHARE, Batcher, Outcome
 from stt_server.engine.inbox import Inbox
+from stt_server.engine.load import Load
 from stt_server.errors import BadAudio, Internal
 from stt_server.messages import Behind, Event, Failed, Final, Heard, Partial
 from stt_server.metrics import Metrics
@@ -17,7 +18,8 @@ class Bench:
         self.toy, self.clock, self.metrics = Toy(), Clock(), Metrics()
         self.limits = replace(SMALL, **limits)
         self.inbox = Inbox(self.limits)
-        self.batcher = Batcher(self.toy, self.inbox, self.limits, self.metrics, self.clock)
+        load = Load(self.limits, self.clock)
+        self.batcher = Batcher(self.toy, self.inbox, self.limits, self.metrics, load, self.clock)
 
     def sender(self, name: str = "", *, live: bool = True) -> Sender:
         return Sender(self.inbox, self.toy, self.clock, name, live=live)

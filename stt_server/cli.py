@@ -67,7 +67,7 @@ COMMANDS: Final = (
 def main(args: Sequence[str] | None = None) -> None:
     """The console script. Always ends in SystemExit."""
     words = list(sys.argv[1:] if args is None else args)
-    app = _app(asked=next((word for word in words if not word.startswith("-")), None))
+    app = program(asked=next((word for word in words if not word.startswith("-")), None))
     try:
         app(words, prog_name="earloop")
     except EarloopError as error:
@@ -75,7 +75,7 @@ def main(args: Sequence[str] | None = None) -> None:
         raise SystemExit(error.exit_code) from error
 
 
-def _app(asked: str | None) -> typer.Typer:
+def program(asked: str | None) -> typer.Typer:
     """Every installed command by its line of help, and the one that was asked for in full."""
     app = typer.Typer(
         help="Earloop: speech to text for voice assistants.",

@@ -111,6 +111,15 @@ class Recognizer:
     def language(self) -> str:
         return self.bundle.manifest.language
 
+    @property
+    def takes_hotwords(self) -> bool:
+        """Whether hotwords change what a stream hears that leaves the choice of the decoder to us."""
+        return self.decoders[self.default_decoder].takes_hotwords
+
+    def warm(self, streams: int) -> None:
+        """Step so many silent streams once: what the model needs for a batch of them is then taken for good."""
+        self.model.warm(streams, self.bundle.manifest.step_frames)
+
     def open(self, options: Open) -> Stream:
         """A new stream. Raises BadOption naming the option that cannot be."""
         self._check(options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final
 
 from aiohttp import BodyPartReader
@@ -10,14 +11,26 @@ from stt_server.errors import BadInput
 from stt_server.web.bodies import Body, before
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aiohttp import web
 
 MAX_FIELDS: Final = 1000  # 500 keywords and what else there is
 MAX_FIELD_BYTES: Final = 1 << 16
 
 
+@contextmanager
+def opened_form() -> Iterator[Form]:
+    """A form to be read, its file closed in the end."""
+    form = Form()
+    try:
+        yield form
+    finally:
+        form.close()
+
+
 class Form:
-    """The form's text fields in order and the file of its field `file`, spooled. `close` it in any case."""
+    """The form's text fields in order and the file of its field `file`, spooled."""
 
     def __init__(self) -> None:
         self.fields: list[tuple[str, str]] = []

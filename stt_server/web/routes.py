@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from stt_server.store.rights import Scope
-from stt_server.web import health, page, streams, uploads
+from stt_server.web import health, page, streams, transcriptions, uploads
 from stt_server.web.context import SERVICES
 from stt_server.web.errors import render_errors
 
@@ -42,7 +42,9 @@ ROUTES: Final = (
     Route(WEBSOCKET, "/v1/stream", streams.native, Scope.STREAM, "a stream, Earloop's own protocol"),
     Route("POST", "/stt", uploads.stt, Scope.STREAM, "a recording or raw audio to text"),
     Route("PUT", "/stt", uploads.stt, Scope.STREAM, "the same"),
-    Route("POST", "/v1/audio/transcriptions", uploads.transcriptions, Scope.STREAM, "a recording to text, as OpenAI"),
+    Route("POST", "/v1/audio/transcriptions", transcriptions.create, Scope.STREAM, "a recording to text, as OpenAI"),
+    Route("POST", "/v1/audio/translations", transcriptions.translate, Scope.STREAM, "refused: nothing is translated"),
+    Route("GET", "/v1/models/{model}", transcriptions.model, Scope.STREAM, "one of them"),
     Route("GET", "/v1/models", health.models, Scope.STREAM, "the models a client may name"),
     Route("GET", "/metrics", health.metrics, Scope.MONITOR, "measurements for Prometheus"),
 )

@@ -1,4 +1,4 @@
-"""Audio in, text out: `/stt` for assistants and `/v1/audio/transcriptions` for OpenAI's clients.
+"""Audio in, text out: `/stt` for assistants. OpenAI's route is in `transcriptions`.
 
 A place is taken before a file's body is read, so that a full server says so at once. A client that goes away cancels
 its handler, which closes the session.
@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from stt_server.messages import AudioSpec, Open, Transcript
-from stt_server.protocols import openai
 from stt_server.protocols import stt as rules
 from stt_server.speech.sniff import sniff
 from stt_server.web.bodies import Body, check_length
 from stt_server.web.context import services_of
-from stt_server.web.forms import Form
 from stt_server.web.recognition import FILE_AUDIO, transcribe, transcribe_file
 
 if TYPE_CHECKING:
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
 
     from stt_server.engine.admission import Place
     from stt_server.services import Services
-
-FORM_OVERHEAD_BYTES: Final = 1 << 20  # boundaries, headers and the fields beside the file
 
 
 async def stt(request: web.Request) -> web.Response:
@@ -44,55 +40,26 @@ async def stt(request: web.Request) -> web.Response:
     return _answer(text, kind, said)
 
 
-async def transcriptions(request: web.Request) -> web.Response:
-    """OpenAI's route: a form with a file."""
-    services = services_of(request)
-    bound = services.settings.max_body_mb << 20
-    check_length(request.content_length, bound + FORM_OVERHEAD_BYTES)
-    with _place(services, live=False) as place, _form() as form:
-        await form.read(request, bound, services.settings.idle_timeout_s)
-        asked = openai.parse_form(form.fields)
-        openai.require_file(present=form.file is not None)
-        model = asked.model if asked.model in services.engines.models else None
-        options = Open("openai", FILE_AUDIO, model=model, hotwords=asked.keywords, partials=False, live=False)
-        said = await _of_spooled(form.file, options, place, services)
-    text, kind = openai.answer(said, asked.response_format)
-    return _answer(text, kind, said)
-
-
 async def _of_file(body: Body, services: Services) -> Transcript:
-    with _place(services, live=False) as place, await body.spooled() as file:
-        options = Open("stt", FILE_AUDIO, partials=False, live=False)
-        return await _of_spooled(file, options, place, services)
-
-
-async def _of_spooled(file: IO[bytes] | None, options: Open, place: Place, services: Services) -> Transcript:
-    assert file is not None
-    return await transcribe_file(services.engines.open(options, place), file)
+    with reserved_place(services, live=False) as place, await body.spooled() as file:
+        session = services.engines.open(Open("stt", FILE_AUDIO, partials=False, live=False), place)
+        return await transcribe_file(session, file, services.settings.max_stream_s)
 
 
 async def _of_raw(body: Body, spec: AudioSpec, services: Services) -> Transcript:
-    with _place(services, live=True) as place:
+    with reserved_place(services, live=True) as place:
         session = services.engines.open(Open("stt", spec, partials=False), place)
         return await transcribe(session, body.pieces())
 
 
 @contextmanager
-def _place(services: Services, *, live: bool) -> Iterator[Place]:
+def reserved_place(services: Services, *, live: bool) -> Iterator[Place]:
+    """A place for one stream, given back in the end. Raises Busy or Unavailable."""
     place = services.engines.reserve(live=live)
     try:
         yield place
     finally:
         place.release()
-
-
-@contextmanager
-def _form() -> Iterator[Form]:
-    form = Form()
-    try:
-        yield form
-    finally:
-        form.close()
 
 
 def _answer(text: str, kind: str, said: Transcript) -> web.Response:

@@ -73,6 +73,7 @@ class ToyStream:
 class Toy:
     name = "toy"
     language = "en"
+    takes_hotwords = True
 
     def __init__(self) -> None:
         self.stacks: list[list[str]] = []

@@ -23,7 +23,7 @@ def form(file: bytes | None = None, **fields: str) -> aiohttp.FormData:
 
 
 async def test_a_file_becomes_text_and_the_answer_names_what_ran(server: Server, http):
-    asked = form(wav(), model="whisper-1", language="de", temperature="0")
+    asked = form(wav(), model="whisper-1", language="en-US", temperature="0")
     async with http.post(server.url + PATH, data=asked, headers=KEY) as answer:
         assert answer.status == 200
         said = await answer.json()
@@ -46,8 +46,15 @@ async def test_the_fields_may_come_after_the_file(server: Server, http):
 
 
 BAD = {
-    "srt": (lambda: form(wav(), response_format="srt"), 400, "bad_option", "response_format"),
-    "a stream": (lambda: form(wav(), stream="true"), 400, "bad_option", "stream"),
+    "speakers": (lambda: form(wav(), response_format="diarized_json"), 400, "bad_option", "response_format"),
+    "a stream of subtitles": (
+        lambda: form(wav(), stream="true", response_format="srt"),
+        400,
+        "bad_option",
+        "response_format",
+    ),
+    "a language": (lambda: form(wav(), language="de"), 400, "bad_option", "language"),
+    "a stream of no audio": (lambda: form(b"this is no audio", stream="true"), 415, "unsupported", None),
     "no file": (lambda: form(model="whisper-1"), 400, "bad_input", "file"),
     "an empty file": (lambda: form(b"", model="x"), 400, "bad_audio", None),
     "a text file": (lambda: form(b"hello there, this is no audio"), 415, "unsupported", None),

@@ -18,6 +18,7 @@ class GreedyDecoder:
     """Needs numpy alone, so it is always there."""
 
     name = "greedy"
+    takes_hotwords = False
 
     def __init__(self, alphabet: Alphabet) -> None:
         self.alphabet = alphabet

@@ -46,5 +46,6 @@ class Decoder(Protocol):
     """Shared by all streams; holds no utterance."""
 
     name: str
+    takes_hotwords: bool  # else they are accepted and change nothing
 
     def open(self, hotwords: tuple[str, ...] = ()) -> Decoding: ...

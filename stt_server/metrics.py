@@ -29,10 +29,14 @@ class Metrics:
         self._build.info({"version": version})
         self._open = Gauge("earloop_streams_open", "Streams open now", ["protocol"], registry=self.registry)
         self._streams = self._counter("streams", "Streams opened", ["protocol"])
+        self._parked = self._counter("streams_parked", "Streams left waiting for their client by a connection that broke")
+        self._resumed = self._counter("streams_resumed", "Streams that a client went on with on another connection")
+        self._expired = self._counter("streams_expired", "Parked streams that no client came for in time")
         self._utterances = self._counter("utterances", "Utterances that got a final")
         self._audio = self._counter("audio_seconds", "Audio recognised, in seconds")
         self._failures = self._counter("failures", "Streams and requests that failed, by error code", ["code"])
         self._refused = self._counter("refused", "Streams and requests refused at the door, by reason", ["reason"])
+        self._store = self._counter("store_failures", "Times the database could not be read or written")
         self._chunk = self._histogram(
             "chunk_latency_seconds", "From the arrival of audio that filled a step to its events"
         )
@@ -62,12 +66,25 @@ class Metrics:
     def stream_closed(self, protocol: str) -> None:
         self._open.labels(protocol).dec()
 
+    def stream_parked(self) -> None:
+        self._parked.inc()
+
+    def stream_resumed(self) -> None:
+        """Also one whose connection was still thought alive, so that it was never parked."""
+        self._resumed.inc()
+
+    def stream_expired(self) -> None:
+        self._expired.inc()
+
     def refused(self, reason: str) -> None:
         self._refused.labels(reason).inc()
 
     def failed(self, code: str) -> None:
         """A stream or request ended in an error; `code` is the error's own (`EarloopError.code`)."""
         self._failures.labels(code).inc()
+
+    def store_failed(self) -> None:
+        self._store.inc()
 
     def audio(self, seconds: float) -> None:
         self._audio.inc(seconds)

@@ -44,6 +44,21 @@ class Settings(BaseSettings):
     port: int = Field(2700, ge=0, le=65535, description="Port for everything; 0 takes a free one")
     data: Path = Field(DEFAULT_DATA, description="The one folder of state: models, clips, database, `earloop.toml`")
     model: str = Field("", description="Model to serve: a name or the path of a bundle; empty is the shipped one")
+    database: str = Field(
+        "", description="URL of the database; empty is the SQLite file `earloop.db` in the data folder"
+    )
+
+    open: bool = Field(False, description="Let everybody who reaches the server use it, without a key")
+    allowed_hosts: str = Field(
+        "", description="Names besides the usual by which browsers may call the server, with commas between"
+    )
+    allowed_origins: str = Field(
+        "", description="Other sites whose pages may use the server, such as `https://app.example`, with commas between"
+    )
+    tls_certificate: Path | None = Field(
+        None, description="Certificate chain in PEM; with `tls_key` the server speaks TLS"
+    )
+    tls_key: Path | None = Field(None, description="The certificate's private key in PEM")
 
     engines: int = Field(1, ge=1, le=64, description="Inference threads, each with its own batcher")
     threads: int = Field(1, ge=1, le=64, description="Threads inside one call of the acoustic model")
@@ -61,6 +76,9 @@ class Settings(BaseSettings):
     max_stream_s: float = Field(3600, gt=0, description="Seconds of audio in one stream before it is ended")
     idle_timeout_s: float = Field(30, gt=0, description="Seconds without a message before a stream is closed")
     write_timeout_s: float = Field(10, gt=0, description="Seconds a slow reader may block an answer")
+    resume_s: float = Field(
+        10, ge=0, le=300, description="Seconds a stream waits for its client when the connection breaks; 0: not at all"
+    )
     drain_s: float = Field(10, ge=0, description="Seconds open streams get to finish after SIGTERM")
 
     endpoint_silence_ms: int = Field(600, ge=100, le=10000, description="Silence that ends an utterance")
@@ -78,7 +96,7 @@ class Settings(BaseSettings):
     log_json: bool = Field(False, description="Log JSON lines instead of text")
     corpora: Path | None = Field(None, description="Folder in which training recipes find corpora by name")
 
-    @field_validator("data", "corpora")
+    @field_validator("data", "corpora", "tls_certificate", "tls_key")
     @classmethod
     def _expand_home(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser()

@@ -1,0 +1,176 @@
+import asyncio
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from stt_server.errors import BadOption, Conflict, Unavailable
+from stt_server.store import database as module
+from stt_server.store import migrate
+from stt_server.store.database import Database, open_database
+from stt_server.store.tables import METADATA
+
+
+@pytest.fixture
+def database(tmp_path: Path):
+    with closing(open_database(tmp_path / "data")) as opened:
+        yield opened
+
+
+def test_migrated_from_nothing_the_tables_are_those_the_program_knows(database: Database):
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, METADATA) == []
+        assert migrate.revision(connection) == migrate.newest_revision()
+
+
+def test_the_comparison_can_fail(database: Database):
+    with database.write() as connection:
+        connection.execute(text("ALTER TABLE keys DROP COLUMN name"))
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) != []
+
+
+def test_only_the_owner_may_read_what_is_kept(database: Database, tmp_path: Path):
+    with database.write() as connection:
+        connection.execute(text("DELETE FROM key_usage"))
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data").iterdir()}
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+    assert set(modes) == {"earloop.db", "earloop.db-wal", "earloop.db-shm"}
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_folder_that_is_there_keeps_its_rights(tmp_path: Path):
+    tmp_path.chmod(0o755)
+    open_database(tmp_path).close()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_second_start_finds_nothing_to_do(database: Database):
+    with database.write() as connection:
+        assert migrate.upgrade(connection) is False
+
+
+def test_servers_that_start_at_once_over_nothing_all_come_up(tmp_path: Path):
+    program = "import sys; from pathlib import Path; from stt_server.store.database import open_database as o; "
+    command = [sys.executable, "-c", program + "o(Path(sys.argv[1])).close()", str(tmp_path)]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(5)]
+    assert [process.communicate(timeout=60)[1] for process in processes] == [b""] * 5
+    assert [process.returncode for process in processes] == [0] * 5
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path):
+    (tmp_path / "earloop.db").write_bytes(b"this is no database" * 300)
+    with pytest.raises(Unavailable, match=r"earloop\.db is no database, or damaged; restore a backup"):
+        open_database(tmp_path)
+    assert (tmp_path / "earloop.db").read_bytes().startswith(b"this is no database")
+
+
+def test_a_damaged_database_is_refused(tmp_path: Path):
+    open_database(tmp_path).close()
+    with (tmp_path / "earloop.db").open("r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * 8000)
+    with pytest.raises(Unavailable, match=r"earloop\.db is (no database, or )?damaged"):
+        open_database(tmp_path)
+
+
+def test_a_database_that_cannot_be_written_is_refused(tmp_path: Path):
+    open_database(tmp_path).close()
+    with pytest.raises(Unavailable, match="cannot be written"):
+        open_database(tmp_path, f"sqlite:///file:{tmp_path}/earloop.db?mode=ro&uri=true")
+
+
+def test_a_data_folder_that_cannot_be_made_is_refused(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable, match=r"cannot be made .*choose one with --data"):
+        open_database(tmp_path / "file" / "data")
+
+
+def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path):
+    (tmp_path / "earloop.db").mkdir()
+    with pytest.raises(Unavailable, match="cannot be opened"):
+        open_database(tmp_path)
+
+
+def test_a_database_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path):
+    with closing(open_database(tmp_path)) as database, database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Conflict, match=r"revision 9999, which this Earloop does not know.*newer"):
+        open_database(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "earloop.db")) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "migrations"
+    shutil.copytree(migrate.FOLDER, folder)
+    broken = "from alembic import op\nrevision, down_revision = '0000', None\n"
+    broken += "def upgrade():\n    op.execute('CREATE TABLE half (id INTEGER)')\n    op.execute('nonsense')\n"
+    shutil.rmtree(folder / "versions")
+    (folder / "versions").mkdir()
+    (folder / "versions" / "v0000_broken.py").write_text(broken)
+    monkeypatch.setattr(migrate, "FOLDER", folder)
+    with pytest.raises(Unavailable, match="nonsense"):
+        open_database(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "earloop.db")) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://host/earloop", "sqlite://", "no+such://host/earloop"])
+def test_a_url_that_names_no_database_of_ours_is_a_bad_option(tmp_path: Path, url: str):
+    with pytest.raises(BadOption, match="Setting database takes a URL") as caught:
+        open_database(tmp_path, url)
+    assert caught.value.field == "database"
+
+
+def test_a_url_may_name_another_file(tmp_path: Path):
+    open_database(tmp_path / "data", f"sqlite:///{tmp_path}/other.db").close()
+    assert (tmp_path / "other.db").exists()
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_reader_does_not_wait_for_a_writer(database: Database):
+    with database.write() as writer, database.read() as reader:
+        writer.execute(text("INSERT INTO keys (id, name, secret_sha256, scopes, created) VALUES ('a','a','','','')"))
+        assert reader.scalar(text("SELECT count(*) FROM keys")) == 0
+
+
+def test_a_writer_waits_for_another_only_so_long_and_says_so(database: Database):
+    with (
+        database.write(),
+        pytest.raises(Unavailable, match="locked by another process"),
+        database.write(wait_s=0.05),
+    ):
+        pass
+
+
+async def test_the_event_loop_waits_for_the_database_only_so_long(database: Database, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "RUN_S", 0.05)
+    over = threading.Event()
+    try:
+        with pytest.raises(Unavailable, match="did not answer"):
+            await database.run(lambda _: over.wait(30))
+    finally:
+        over.set()
+
+
+async def test_calls_that_wait_for_the_database_have_a_bound(database: Database):
+    over = threading.Event()
+    calls = [asyncio.ensure_future(database.run(lambda _: over.wait(30))) for _ in range(module.WAITING)]
+    try:
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable, match="too slow"):
+            await database.run(lambda _: None)
+    finally:
+        over.set()
+        assert all(await asyncio.gather(*calls))
+    assert await database.run(lambda _: 1) == 1

@@ -10,9 +10,12 @@ from stt_server.engine.engine import Engine
 from stt_server.errors import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stt_server.engine.admission import Place
     from stt_server.engine.interface import Recognizer
     from stt_server.engine.limits import Limits
+    from stt_server.engine.load import Load
     from stt_server.engine.session import Session
     from stt_server.messages import Open
     from stt_server.metrics import Metrics
@@ -24,6 +27,7 @@ class Engines:
     def __init__(self, recognizer: Recognizer, limits: Limits, metrics: Metrics, *, count: int = 1) -> None:
         self.recognizer = recognizer
         self._metrics = metrics
+        self._watchers: list[Callable[[Session], None]] = []
         self._admission = Admission(limits, metrics)
         self._engines = [
             Engine(recognizer, limits, metrics, admission=self._admission, number=number) for number in range(count)
@@ -42,7 +46,14 @@ class Engines:
 
         Raises as `reserve`, and BadOption; see `Engine.open`.
         """
-        return min(self._alive(), key=_burden).open(options, place)
+        session = min(self._alive(), key=_burden).open(options, place)
+        for watcher in self._watchers:
+            watcher(session)
+        return session
+
+    def watch(self, opened: Callable[[Session], None]) -> None:
+        """Call it with every session that opens, in the context of whoever opens it."""
+        self._watchers.append(opened)
 
     async def drain(self, grace_s: float) -> None:
         await asyncio.gather(*(engine.drain(grace_s) for engine in self._engines))
@@ -68,6 +79,11 @@ class Engines:
     @property
     def lag_s(self) -> float:
         return max(engine.lag_s for engine in self._engines)
+
+    @property
+    def loads(self) -> tuple[Load, ...]:
+        """What decides, engine by engine, whether more may come."""
+        return tuple(engine.load for engine in self._engines)
 
     @property
     def name(self) -> str:

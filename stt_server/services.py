@@ -15,12 +15,16 @@ from stt_server.metrics import Metrics
 from stt_server.speech.bundle import find_bundle
 from stt_server.speech.recognizer import Recognizer as BundleRecognizer
 from stt_server.speech.recognizer import RecognizerSettings
+from stt_server.store.database import open_database
+from stt_server.store.ring import open_ring
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from stt_server.engine.interface import Recognizer
     from stt_server.settings import Settings
+    from stt_server.store.database import Database
+    from stt_server.store.ring import KeyRing
 
 log = EventLog("services")
 
@@ -30,29 +34,46 @@ class Services:
     settings: Settings
     metrics: Metrics
     engines: Engines
+    store: Database
+    keys: KeyRing
 
 
 @asynccontextmanager
 async def open_services(settings: Settings, recognizer: Recognizer | None = None) -> AsyncIterator[Services]:
-    """Load the model (unless one is given), start the engines; at the end close what is still open.
+    """Open the database, load the model (unless one is given), start the engines; at the end close what is still open.
 
-    Raises NotFound or BadBundle for a model that is not there or damaged.
+    Raises NotFound or BadBundle for a model that is not there or damaged, and what `open_database` raises.
     """
-    if recognizer is None:
-        recognizer = await asyncio.to_thread(load_recognizer, settings)
     metrics = Metrics(metadata.version("earloop"))
-    engines = Engines(recognizer, limits(settings), metrics, count=settings.engines)
-    engines.start()
+    async with _store(settings, metrics) as (store, keys):
+        if recognizer is None:
+            recognizer = await asyncio.to_thread(load_recognizer, settings)
+        engines = Engines(recognizer, limits(settings), metrics, count=settings.engines)
+        engines.start()
+        try:
+            yield Services(settings, metrics, engines, store, keys)
+        finally:
+            engines.close()
+
+
+@asynccontextmanager
+async def _store(settings: Settings, metrics: Metrics) -> AsyncIterator[tuple[Database, KeyRing]]:
+    store = await asyncio.to_thread(open_database, settings.data, settings.database)
     try:
-        yield Services(settings, metrics, engines)
+        keys = await open_ring(store, metrics)
+        try:
+            yield store, keys
+        finally:
+            await keys.close()
     finally:
-        engines.close()
+        await asyncio.to_thread(store.close)
 
 
 def load_recognizer(settings: Settings) -> Recognizer:
     """The bundle that the settings name, ready to recognise."""
     folder = find_bundle(settings.model, settings.data)
     recognizer = BundleRecognizer.load(folder, threads=settings.threads, settings=recognizer_settings(settings))
+    recognizer.warm(limits(settings).max_batch)
     log.info("model_loaded", model=recognizer.name, language=recognizer.language, folder=str(folder))
     return recognizer
 

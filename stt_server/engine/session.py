@@ -102,11 +102,33 @@ class Session:
             self._taken_at = self._loop.time()
             yield event
             if isinstance(event, Finished | Failed):
-                self._close()
+                self.leave()
 
     async def close(self) -> None:
         """Leave, at once and at any time: the stream's work is dropped, its place is free. Twice is as good as once."""
-        self._close()
+        self.leave()
+
+    def leave(self) -> None:
+        """The same, for those who cannot wait, not even for nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._end(None)
+        self._events.clear()
+        self._arrived.set()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._on_closed(self)
+
+    @property
+    def received_s(self) -> float:
+        """Seconds of audio in `received_bytes`."""
+        return self.received_bytes / self._bytes_per_second
+
+    @property
+    def over(self) -> bool:
+        """Whether the engine is done with the stream; its last events may still be unread."""
+        return self._ended
 
     # --------------------------------------------------------------------------------------------------- for the engine
 
@@ -219,7 +241,7 @@ class Session:
         if left_s > 0:
             self._watch_reader(left_s)
         elif self._ended:  # not even the end was read: nobody is there
-            self._close()
+            self.leave()
         else:
             self._fail_slow_reader()
 
@@ -234,14 +256,3 @@ class Session:
             self.error = error
             self._room.set()
             self._on_ended(self)
-
-    def _close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        self._end(None)
-        self._events.clear()
-        self._arrived.set()
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._on_closed(self)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -60,7 +61,7 @@ class KeyRing:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._wanted, self._turned = asyncio.Event(), asyncio.Event()
-        self._closing = False
+        self._closing = asyncio.Event()
         self._out = False  # the database could not be reached last time
         self._task = asyncio.create_task(self._keep())
 
@@ -115,7 +116,7 @@ class KeyRing:
 
     async def close(self) -> None:
         """Write what is left."""
-        self._closing = True
+        self._closing.set()
         self._wanted.set()
         await asyncio.wait({self._task}, timeout=CLOSE_S)
         self._task.cancel()
@@ -126,7 +127,7 @@ class KeyRing:
         last = False
         while not last:
             await self._sleep()
-            last = self._closing
+            last = self._closing.is_set()
             await self._exchange()
             turned, self._turned = self._turned, asyncio.Event()
             turned.set()
@@ -134,14 +135,9 @@ class KeyRing:
                 watcher()
 
     async def _sleep(self) -> None:
-        """REFRESH_S, or less when a look is wanted."""
-        if not self._closing:
-            await asyncio.sleep(SPACING_S)
-        try:
-            async with asyncio.timeout(REFRESH_S - SPACING_S):
-                await self._wanted.wait()
-        except TimeoutError:
-            pass
+        """REFRESH_S, or less when a look is wanted, but SPACING_S at least while the server runs."""
+        await _set(self._closing, SPACING_S)
+        await _set(self._wanted, REFRESH_S - SPACING_S)
         self._wanted.clear()
 
     async def _exchange(self) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stt_server.errors import BadBundle
-from stt_server.speech.acoustic import AcousticModel, providers
+from stt_server.speech.acoustic import AcousticModel, batch_size, providers
 from stt_server.speech.features import FeatureRecipe, LogMel
 from tests.bundles import spoken
 
@@ -57,6 +57,37 @@ def test_streams_in_a_batch_hear_what_each_hears_alone(fp32):
         batched.append(logprobs)
     for steps, rows in zip(streams, np.concatenate(batched, axis=1), strict=True):
         assert np.abs(rows - alone(fp32, steps[:length])[0]).max() < AGREE
+
+
+@pytest.mark.parametrize("rows", [1, 3, 9, 11, 17, 33])
+def test_a_batch_that_is_filled_up_says_of_each_stream_what_it_says_alone(fp32, rows):
+    steps = np.concatenate([steps_of(spoken(word)) for word in ("yes", "stop", "light", "no")])
+    steps = np.resize(steps, (rows, *steps.shape[1:]))
+    before = [alone(fp32, steps[:1])[1] for _ in range(rows)]
+    logprobs, after = fp32.step(steps, before)
+    assert (len(logprobs), len(after)) == (rows, rows)
+    for index in range(rows):
+        expected, state = alone(fp32, steps[index : index + 1], before[index])
+        assert np.abs(logprobs[index] - expected).max() < AGREE
+        assert all(np.abs(a - b).max() < 1e-3 for a, b in zip(after[index], state, strict=True))
+
+
+def test_rows_that_fill_up_move_nothing_of_int8(tiny_bundle):
+    """Another loudest row would scale the others anew."""
+    int8 = AcousticModel.load(tiny_bundle / "model.int8.onnx")
+    steps = np.resize(steps_of(spoken("stop", "light")), (9, STEP, 80))
+    states = [int8.initial()] * 9
+    filled, _ = int8.step(steps, states)
+    full, _ = int8.step(np.concatenate([steps, steps[:1]]), [*states, states[0]])
+    assert np.array_equal(filled, full[:9])
+
+
+def test_few_sizes_of_batches_are_ever_computed_and_little_is_filling():
+    sizes = [batch_size(rows) for rows in range(1, 65)]
+    assert sizes[:8] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert (len(set(sizes)), sizes[-1]) == (20, 64)
+    assert all(rows <= size <= 1.22 * rows for rows, size in enumerate(sizes, start=1))
+    assert sizes == sorted(sizes)
 
 
 def test_streams_at_different_places_share_a_call(fp32):

@@ -124,6 +124,32 @@ def test_streams_in_a_batch_hear_what_each_hears_alone(tiny):
         assert [_rounded(event) for event in events] == [_rounded(event) for event in alone]
 
 
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=1, max_size=13))
+def test_words_do_not_depend_on_how_many_streams_share_a_call_nor_on_what_fills_it_up(tiny, alone, drawn):
+    """Each stream says one of four things and is some steps ahead of the others."""
+    streams = [tiny.open(GREEDY) for _ in drawn]
+    for stream, (said, ahead) in zip(streams, drawn, strict=True):
+        tiny.accept(stream, SAYINGS[said])
+        tiny.finish(stream)
+        for _ in range(ahead):
+            if tiny.ready(stream):
+                tiny.advance([stream])
+    while ready := [stream for stream in streams if tiny.ready(stream)]:
+        tiny.advance(ready)
+    for stream, (said, _) in zip(streams, drawn, strict=True):
+        assert [_rounded(event) for event in tiny.take(stream)] == alone[said]
+
+
+SAYINGS = [pcm(spoken(*words)) for words in (("yes",), ("no", "stop"), ("light", "no"), ("stop",))]
+
+
+@pytest.fixture(scope="module")
+def alone(tiny):
+    """The events of each saying in a stream by itself."""
+    return [[_rounded(event) for event in play(tiny, [saying], at_once=True)] for saying in SAYINGS]
+
+
 def _rounded(event):
     """Confidence to two digits: another batch size lets BLAS add in another order."""
     if not isinstance(event, Final):

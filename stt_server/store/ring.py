@@ -119,7 +119,8 @@ class KeyRing:
         self._closing.set()
         self._wanted.set()
         await asyncio.wait({self._task}, timeout=CLOSE_S)
-        self._task.cancel()
+        if not self._task.cancel():
+            self._task.result()  # raises what ended it too early
 
     # ---------------------------------------------------------------------------------------------------------- keeping
 
@@ -170,6 +171,13 @@ class KeyRing:
 async def open_ring(database: Database, metrics: Metrics) -> KeyRing:
     """The ring with all live keys on it. Raises Unavailable."""
     return KeyRing(database, metrics, await database.run(_exchange, {}, {}))
+
+
+async def _set(event: asyncio.Event, within_s: float) -> None:
+    """Wait for the event, but no longer than that."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()
 
 
 def _exchange(database: Database, spent: Mapping[tuple[str, date], float], touched: Mapping[str, datetime]) -> Snapshot:

@@ -29,7 +29,7 @@ class Metrics:
         self._build.info({"version": version})
         self._open = Gauge("earloop_streams_open", "Streams open now", ["protocol"], registry=self.registry)
         self._streams = self._counter("streams", "Streams opened", ["protocol"])
-        self._parked = self._counter("streams_parked", "Streams left waiting for their client by a connection that broke")
+        self._parked = self._counter("streams_parked", "Streams whose connection broke and that waited for another")
         self._resumed = self._counter("streams_resumed", "Streams that a client went on with on another connection")
         self._expired = self._counter("streams_expired", "Parked streams that no client came for in time")
         self._utterances = self._counter("utterances", "Utterances that got a final")

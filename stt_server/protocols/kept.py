@@ -40,5 +40,5 @@ class Kept:
         if missed < 0:
             raise NotFound(f"The stream has not said {seq} messages yet; open a new one.", field="seq")
         if missed > len(self._messages):
-            raise NotFound(f"What the stream said after message {seq} is not kept any more; open a new one.", field="seq")
+            raise NotFound(f"What was said after message {seq} is not kept any more; open a new stream.", field="seq")
         return list(self._messages)[len(self._messages) - missed :]

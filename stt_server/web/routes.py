@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from stt_server.store.rights import Scope
-from stt_server.web import health, page, streams, transcriptions, uploads
+from stt_server.web import health, page, parking, streams, transcriptions, uploads
 from stt_server.web.context import SERVICES
 from stt_server.web.errors import render_errors
 
@@ -54,6 +54,7 @@ def application(services: Services) -> web.Application:
     """The routes over these services, with errors and headers as they must be."""
     app = web.Application(middlewares=[render_errors])
     app[SERVICES] = services
+    parking.install(app, services)
     app.on_response_prepare.append(page.add_headers)
     for path in dict.fromkeys(route.path for route in ROUTES):
         _add(app, [route for route in ROUTES if route.path == path])

@@ -5,7 +5,8 @@
 
 Two tasks; whichever ends first ends the stream. Waits and their deadlines: for a message `idle_timeout_s`, for room in
 the session's queue the session's own, for a client to read an answer `write_timeout_s`, for the last event after the
-last audio `idle_timeout_s`, for the client to say goodbye `CLOSE_S`. A client that is gone frees its place at once.
+last audio `idle_timeout_s`, for the client to say goodbye `CLOSE_S`. A client that is gone frees its place at once,
+unless its stream can be resumed and the client did not say goodbye: such a stream is parked (`parking.py`).
 """
 
 from __future__ import annotations
@@ -15,26 +16,28 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import WebSocketError, WSMsgType, web
 
-from stt_server.errors import BadInput, EarloopError, TimedOut, TooLarge, Unavailable
+from stt_server.errors import BadInput, Busy, EarloopError, LimitReached, TimedOut, TooLarge, Unavailable
 from stt_server.logs import EventLog
-from stt_server.messages import Failed, Finish, Finished, Open
+from stt_server.messages import Failed, Finish, Finished, Open, Resume
 from stt_server.protocols.codec import TOO_BIG, Reply, close_reason
 from stt_server.protocols.native import NativeCodec
 from stt_server.protocols.vosk import VoskCodec
-from stt_server.web.context import services_of
+from stt_server.web.context import identity_of, services_of
 from stt_server.web.errors import as_ours
+from stt_server.web.parking import Stream, parking_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from stt_server.engine.admission import Place
     from stt_server.engine.session import Session
-    from stt_server.messages import Command
+    from stt_server.messages import Audio, Command, Flush
     from stt_server.protocols.codec import Codec, Message
-    from stt_server.services import Services
 
 MAX_MESSAGE_BYTES: Final = 1 << 20
 CLOSE_S: Final = 2.0
+FIRST_S: Final = 5.0  # for the first message of one who has no place, and so must have come to resume
+GOODBYES: Final = (0, 1000, 1001)  # close codes by which a client says that it is done; 0 stands for no code
 
 log = EventLog("streams")
 
@@ -51,58 +54,82 @@ async def vosk(request: web.Request) -> web.WebSocketResponse:
 
 async def _stream(request: web.Request, codec: Codec) -> web.WebSocketResponse:
     """Reserve a place, then upgrade, then pump. Raises Busy and Unavailable before the upgrade, for a plain 503."""
-    services = services_of(request)
-    place = services.engines.reserve(live=True)
+    # One byte more: aiohttp refuses messages of the size it is told.
+    socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE_BYTES + 1, timeout=CLOSE_S)
+    pump = Pump(request, socket, codec, _place_for(request))
     try:
-        # One byte more: aiohttp refuses messages of the size it is told.
-        socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE_BYTES + 1, timeout=CLOSE_S)
         if not socket.can_prepare(request):
             raise BadInput(f"{request.path} speaks WebSocket; connect with an upgrade.")
         await socket.prepare(request)
-        await Pump(request, socket, codec, services, place).run()
+        await pump.run()
     finally:
-        place.release()
+        pump.release()
     return socket
 
 
-class Pump:
-    """One stream from upgrade to close frame."""
+def _place_for(request: web.Request) -> Place | None:
+    """A place for one stream; None where all are taken, but the client may have come to resume one that has its own."""
+    try:
+        return services_of(request).engines.reserve(live=True)
+    except (Busy, LimitReached, Unavailable):
+        if not parking_of(request).expects(identity_of(request).id):
+            raise
+        return None
 
-    def __init__(
-        self, request: web.Request, socket: web.WebSocketResponse, codec: Codec, services: Services, place: Place
-    ) -> None:
+
+class Pump:
+    """One connection from upgrade to close frame, and the stream that it opens or resumes."""
+
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, codec: Codec, place: Place | None) -> None:
         self._request = request
         self._socket = socket
-        self._codec = codec
-        self._services = services
+        self._services = services_of(request)
+        self._parking = parking_of(request)
         self._place = place
-        self._idle_s = services.settings.idle_timeout_s
-        self._write_s = services.settings.write_timeout_s
-        self._session: Session | None = None
+        self._idle_s = self._services.settings.idle_timeout_s
+        self._write_s = self._services.settings.write_timeout_s
+        self._stream = Stream(codec, identity_of(request).id, self)
         self._opened = asyncio.Event()
-        self._finishing = False
-        self._over: TooLarge | None = None  # the stream reached its bound and is being finished
+        self._is_told = False  # the client knows that nothing more comes, or wants nothing more
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
-        fault: EarloopError | None = None
+        try:
+            fault = await self._fate()
+            if fault or self._is_told or not self._stream.token:
+                self._parking.drop(self._stream, self)  # before the client is told: its place is free
+            self._is_told |= await self._leave(fault)
+        finally:  # the handler of a connection that broke is cancelled
+            (self._parking.drop if self._is_told else self._parking.park)(self._stream, self)
+
+    def cut(self) -> None:
+        """Another connection goes on with the stream; this one, which may be long dead, ends here and now."""
+        for task in self._tasks:
+            task.cancel()
+        self._abort()
+
+    def release(self) -> None:
+        """Give back the place, where no session has it."""
+        if self._place is not None:
+            self._place.release()
+            self._place = None
+
+    async def _fate(self) -> EarloopError | None:
+        """Converse; how that ended: None when all was said or the client is gone."""
         try:
             await self._converse()
-            fault = self._over
         except ConnectionError:
             log.debug("client_gone", protocol=self._codec.name, session=self._name)
         except Exception as error:  # noqa: BLE001 - one of the four places that catch
-            fault = as_ours(error)
-        finally:
-            if self._session is not None:
-                await self._session.close()
-        await self._leave(fault)
+            return as_ours(error)
+        return self._stream.over
 
     async def _converse(self) -> None:
         """Until the client left or all was said. Raises what ended the stream otherwise."""
-        listening, answering = asyncio.create_task(self._listen()), asyncio.create_task(self._answer())
+        listening, answering = self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._answer())]
         try:
-            await asyncio.wait({listening, answering}, return_when=asyncio.FIRST_COMPLETED)
-            if self._over is not None:  # listening has ended by itself; the finals are still to come
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            if self._stream.over is not None:  # listening has ended by itself; the finals are still to come
                 await asyncio.wait({answering}, timeout=self._idle_s)
         finally:
             listening.cancel()
@@ -119,8 +146,8 @@ class Pump:
         await self._obey(self._codec.connected())
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._idle_s) as deadline:
-                while self._over is None and (message := await self._receive()) is not None:
+            async with asyncio.timeout(self._idle_s if self._place or self._opened.is_set() else FIRST_S) as deadline:
+                while self._stream.over is None and (message := await self._receive()) is not None:
                     deadline.reschedule(None)  # from here on others have deadlines
                     await self._obey(self._codec.receive(message))
                     deadline.reschedule(loop.time() + self._idle_s)
@@ -136,6 +163,9 @@ class Pump:
         if isinstance(message.data, WebSocketError):  # aiohttp has sent the close frame: too big, no UTF-8, …
             fault = TooLarge if message.data.code == TOO_BIG else BadInput
             self._services.metrics.failed(fault.code)
+            self._is_told = True
+        elif message.type is WSMsgType.CLOSE:
+            self._is_told = message.data in GOODBYES
         return None
 
     async def _obey(self, items: Iterable[Command | Reply]) -> None:
@@ -143,26 +173,42 @@ class Pump:
             if isinstance(item, Reply):
                 await self._write([item.message])
             elif isinstance(item, Open):
-                self._session = self._services.engines.open(item, self._place)
-                self._opened.set()
-                log.debug("stream_opened", protocol=self._codec.name, session=self._name)
+                self._open(item)
+            elif isinstance(item, Resume):
+                await self._resume(item)
             else:
-                assert self._session is not None, "a codec opens before it sends"
-                self._finishing = isinstance(item, Finish)
-                await self._send(self._session, item)
+                assert self._stream.session is not None, "a codec opens before it sends"
+                self._stream.finishing = isinstance(item, Finish)
+                self._stream.token_before = ""  # whoever goes on has got the other one
+                await self._send(self._stream.session, item)
 
-    async def _send(self, session: Session, command: Command) -> None:
-        assert not isinstance(command, Open)
+    def _open(self, options: Open) -> None:
+        """Raises Busy for one who got in without a place, in the belief that he would resume."""
+        self._stream.session = self._services.engines.open(options, self._place)
+        self._place = None  # the session's from now on
+        if options.resumable:
+            self._parking.enlist(self._stream)
+        self._opened.set()
+        log.debug("stream_opened", protocol=self._codec.name, session=self._name)
+
+    async def _resume(self, asked: Resume) -> None:
+        """Go on with the stream of another connection: first what that one missed, then what comes."""
+        self._stream = self._parking.take(asked.token, self._stream.owner, self)
+        self.release()
+        await self._write(self._stream.missed(asked.seq))
+        self._opened.set()
+
+    async def _send(self, session: Session, command: Audio | Flush | Finish) -> None:
         try:
             await session.send(command)
         except TooLarge as error:
             if session.error is error:
                 raise
-            self._over = error
-            await session.send(Finish())
+            self._stream.over = error
+            session.finish()
 
     def _idle(self) -> EarloopError:
-        if self._finishing:
+        if self._stream.finishing:
             return Unavailable(f"The last words did not come within {self._idle_s:g} s; the server is overloaded.")
         return TimedOut(f"Nothing was sent for {self._idle_s:g} s; send audio or `ping` to keep the stream.")
 
@@ -171,18 +217,22 @@ class Pump:
     async def _answer(self) -> None:
         """Session to client, up to Finished. Raises what failed the session."""
         await self._opened.wait()  # the deadline of listening bounds this
-        assert self._session is not None
-        async for event in self._session.events():
+        session = self._stream.session
+        assert session is not None
+        async for event in session.events():
             if isinstance(event, Failed):
                 raise event.error
-            await self._write(self._codec.send(event))
+            await self._write(self._stream.messages(event))
             if isinstance(event, Finished):
                 return
+        if session.error is not None:  # it failed while it was parked
+            raise session.error
 
     async def _write(self, messages: Iterable[Message]) -> None:
         """Raises ConnectionResetError when the client is gone, or does not read and is cut off."""
         try:
-            async with asyncio.timeout(self._write_s):
+            # A line that takes nothing is given up before the session gives up its reader: the stream may go on.
+            async with asyncio.timeout(self._write_s / 2 if self._stream.token else self._write_s):
                 await self._say(messages)
         except TimeoutError:
             self._services.metrics.failed(TimedOut.code)
@@ -199,21 +249,26 @@ class Pump:
 
     # --------------------------------------------------------------------------------------------------------- leaving
 
-    async def _leave(self, fault: EarloopError | None) -> None:
-        """Say what is wrong, if anything is, and goodbye; a client that does not listen is cut off."""
+    async def _leave(self, fault: EarloopError | None) -> bool:
+        """Say what is wrong, if anything is, and goodbye; a client that does not listen is cut off.
+
+        Whether the client answered, and so has got all that was said before.
+        """
         if fault is not None:
             self._note(fault)
         if self._socket.closed:
-            return
+            return False
         try:
             async with asyncio.timeout(CLOSE_S + CLOSE_S):
                 await self._say(self._codec.render_error(fault) if fault else [])
                 await self._socket.close(code=self._codec.close_code(fault), message=close_reason(fault))
         except (ConnectionError, TimeoutError):
             self._abort()
+        return self._socket.close_code in GOODBYES
 
     def _note(self, fault: EarloopError) -> None:
-        if self._session is None or self._session.error is not fault:  # the engine has counted its own
+        session = self._stream.session
+        if session is None or session.error is not fault:  # the engine has counted its own
             self._services.metrics.failed(fault.code)
         log.info("stream_failed", protocol=self._codec.name, session=self._name, code=fault.code, why=fault.message)
 
@@ -222,5 +277,9 @@ class Pump:
             self._request.transport.abort()
 
     @property
+    def _codec(self) -> Codec:
+        return self._stream.codec
+
+    @property
     def _name(self) -> str:
-        return self._session.id if self._session else ""
+        return self._stream.session.id if self._stream.session else ""

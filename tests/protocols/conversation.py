@@ -78,12 +78,14 @@ def _shown(command: object) -> str:
     """A command as the files write it: `Open` with what differs from the defaults, audio in hex."""
     if isinstance(command, messages.Audio):
         return f"Audio {command.data.hex()}".strip()
+    if isinstance(command, messages.Resume):
+        return f"Resume {command.token} {command.seq}"
     if not isinstance(command, Open):
         return type(command).__name__
     spec = command.audio
     parts = [f"{command.protocol} {spec.encoding} {spec.sample_rate} {spec.channels}"]
     plain = Open(command.protocol, spec)
-    names = "model", "language", "decoder", "hotwords", "partials", "live", "acknowledge"
+    names = "model", "language", "decoder", "hotwords", "partials", "live", "acknowledge", "resumable"
     changed = [name for name in names if getattr(command, name) != getattr(plain, name)]
     parts += [f"{name}={getattr(command, name)!r}" for name in changed]
     if command.endpointing != plain.endpointing:

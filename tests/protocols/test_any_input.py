@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stt_server.errors import EarloopError
-from stt_server.messages import Audio, Finish, Flush, Open
+from stt_server.messages import Audio, Finish, Flush, Open, Resume
 from stt_server.protocols import openai, stt
 from stt_server.protocols.codec import MAX_REASON_BYTES, Codec, Reply, close_reason
 from stt_server.protocols.native import NativeCodec
@@ -17,7 +17,7 @@ from stt_server.protocols.vosk import VoskCodec
 CODECS = NativeCodec, VoskCodec
 KEYS = st.sampled_from(
     "type open flush finish ping id config eof reset sample_rate words phrase_list hotwords endpointing silence_ms "
-    "enabled channels max_alternatives model encoding partials".split()
+    "enabled channels max_alternatives model encoding partials resume token seq resumable".split()
 )
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12) | KEYS,
@@ -52,7 +52,7 @@ def test_any_messages_give_commands_replies_or_typed_errors(make, messages):
     codec = make()
     for message in messages:
         for item in said_to(codec, message):
-            assert isinstance(item, Open | Audio | Flush | Finish | Reply | EarloopError)
+            assert isinstance(item, Open | Resume | Audio | Flush | Finish | Reply | EarloopError)
 
 
 @pytest.mark.parametrize("make", CODECS)

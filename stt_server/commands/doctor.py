@@ -28,6 +28,7 @@ EXTRAS: Final = (
     Extra("gpu", "runs models on an NVIDIA GPU", ("onnxruntime-gpu",)),
     Extra("kenlm", "scores with a language model", ("kenlm",)),
     Extra("reference", "beam search behind finals", ("pyctcdecode",)),
+    Extra("av", "reads mp4, m4a, webm, mpeg and aac", ("av",)),
     Extra("train", "trains and exports models", ("torch", "onnx", "onnxscript")),
 )
 PROGRAMS: Final = {"espeak-ng": "synthetic speech for training", "flite": "synthetic speech for training"}

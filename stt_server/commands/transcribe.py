@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 STDIN = Path("-")
 IN_MEMORY = 32 << 20  # bytes of standard input; more goes to a temporary file
-AUDIO = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif"}
+AUDIO = set(".wav .flac .ogg .opus .mp3 .mpga .aiff .aif .m4a .mp4 .webm .mpeg .aac".split())  # in folders
 
 
 def transcribe(

@@ -1,23 +1,25 @@
-"""Audio files to float samples: wav, aiff, flac, ogg (opus, vorbis, flac) and mp3, from a path, bytes or an open file.
+"""Audio files to float samples, from a path, bytes or an open file.
 
 What a file is, its first bytes say; names and content types lie (one assistant posts wav labelled audio/x-flac). A file
-is read forward in blocks of a second, so a long one costs no more memory than a short one. libsndfile decodes.
+is read forward in blocks of a second, so a long one costs no more memory than a short one. libsndfile decodes wav,
+aiff, flac, ogg (opus, vorbis, flac) and mp3 (`sndfile`); FFmpeg, where PyAV is installed, the rest (`containers`).
 """
 
 from __future__ import annotations
 
 import io
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 import numpy as np
 import soundfile
 
 from stt_server.errors import BadAudio, BadInput, NotFound, TooLarge, Unsupported
+from stt_server.speech.containers import DEMUXERS, ContainerFile
 from stt_server.speech.pcm import MAX_CHANNELS, check_samples, mix_to_mono, to_int16
 from stt_server.speech.resample import MAX_RATE, MIN_RATE, resampler
-from stt_server.speech.sniff import container_of, open_ended_size
+from stt_server.speech.sndfile import SoundFile
+from stt_server.speech.sniff import container_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,37 +28,38 @@ if TYPE_CHECKING:
 
 Source = str | Path | bytes | BinaryIO
 
-BLOCK_S = 1.0
 
-_UNKNOWN_FRAMES = 1 << 48  # libsndfile gives a huge count when a header leaves the length open
+class Opened(Protocol):
+    """A file that one of the two decoding libraries has open."""
+
+    sample_rate: int
+    channels: int
+    duration_s: float | None
+
+    def blocks(self) -> Iterator[Samples]: ...
+
+    def close(self) -> None: ...
 
 
 class AudioReader:
     """An open audio file: what its header says, and its samples once, in order. Get one from `open_audio`."""
 
-    def __init__(self, file: soundfile.SoundFile, container: str, name: str, owned: BinaryIO | None) -> None:
+    def __init__(self, file: Opened, container: str, name: str, owned: BinaryIO | None) -> None:
         self.container = container
-        self.sample_rate = int(file.samplerate)
-        self.channels = int(file.channels)
-        known = 0 < file.frames < _UNKNOWN_FRAMES
-        self.duration_s: float | None = file.frames / self.sample_rate if known else None
+        self.sample_rate = file.sample_rate
+        self.channels = file.channels
+        self.duration_s = file.duration_s
         self._file, self._name, self._owned = file, name, owned
 
     def blocks(self) -> Iterator[Samples]:
         """Mono float32 blocks `(samples,)` at the file's own rate. Raises `BadAudio` when damaged or empty."""
-        frames, read_s = max(1, int(self.sample_rate * BLOCK_S)), 0.0
-        while True:
-            try:
-                block = self._file.read(frames, dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError as error:
-                raise BadAudio(f"{self._name}: {self.container} data damaged or cut {read_s:.1f} s in") from error
-            if not len(block):
-                break
+        is_empty = True
+        for block in self._file.blocks():
             check_samples(block)
             yield mix_to_mono(block)
-            read_s += len(block) / self.sample_rate
-        if not read_s:
-            raise BadAudio(f"{self._name}: the {self.container} file holds no samples")
+            is_empty = False
+        if is_empty:
+            raise BadAudio(f"{self._name}: the {self.container} file holds no samples", field="samples")
 
     def close(self) -> None:
         self._file.close()
@@ -112,44 +115,6 @@ def write_flac(target: str | Path | BinaryIO, samples: Samples, sample_rate: int
     soundfile.write(target, to_int16(samples), sample_rate, format="FLAC", subtype="PCM_16")
 
 
-class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
-    """soundfile seeks to where it already is after every block of a seekable file.
-
-    That fails for a flac whose header leaves the length open, and resets compressed decoders for nothing.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
-class _Tolerant:
-    """The stream that libsndfile reads through, which must not raise inside its callbacks.
-
-    A damaged header can ask for a seek to nowhere: the position stays, and libsndfile sees that it did. And the size
-    field at `open_end_at`, where there is one, reads as "to the end".
-    """
-
-    def __init__(self, stream: BinaryIO, open_end_at: int | None = None) -> None:
-        self._stream, self._open_end_at = stream, open_end_at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        with suppress(OSError, ValueError):
-            self._stream.seek(offset, whence)
-        return self._stream.tell()
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-    def read(self, size: int = -1) -> bytes:
-        at, data = self._stream.tell(), self._stream.read(size)
-        if self._open_end_at is None or at + len(data) <= self._open_end_at or at >= self._open_end_at + 4:
-            return data
-        patched = bytearray(data)
-        for i in range(max(at, self._open_end_at), min(at + len(data), self._open_end_at + 4)):
-            patched[i - at] = 0xFF
-        return bytes(patched)
-
-
 def _open_stream(source: Source) -> tuple[BinaryIO, str, BinaryIO | None]:
     """The stream, what to call it in a message, and the stream again if closing it is up to us."""
     if isinstance(source, bytes):
@@ -168,22 +133,20 @@ def _open_stream(source: Source) -> tuple[BinaryIO, str, BinaryIO | None]:
 
 def _open_reader(stream: BinaryIO, name: str, owned: BinaryIO | None) -> AudioReader:
     stream.seek(0)
-    head = stream.read(64)
-    container = container_of(head, name)
-    open_end_at = open_ended_size(stream, name) if container == "wav" else None
+    kind = container_of(stream.read(64), name)
     stream.seek(0)
+    file: Opened = (ContainerFile if kind in DEMUXERS else SoundFile)(stream, kind, name)
     try:
-        file = _ForwardFile(_Tolerant(stream, open_end_at))
-    except soundfile.LibsndfileError as error:
-        raise BadAudio(f"{name}: the {container} header is damaged, cut, or of a kind not understood") from error
-    reader = AudioReader(file, container, name, owned)
-    _check_shape(reader, name)
-    return reader
+        _check_shape(file, name)
+    except BaseException:
+        file.close()
+        raise
+    return AudioReader(file, kind, name, owned)
 
 
-def _check_shape(reader: AudioReader, name: str) -> None:
-    if not MIN_RATE <= reader.sample_rate <= MAX_RATE:
+def _check_shape(file: Opened, name: str) -> None:
+    if not MIN_RATE <= file.sample_rate <= MAX_RATE:
         allowed = f"{MIN_RATE} to {MAX_RATE} Hz"
-        raise Unsupported(f"{name}: sampled at {reader.sample_rate} Hz; we read {allowed}", field="sample_rate")
-    if reader.channels > MAX_CHANNELS:
-        raise Unsupported(f"{name}: {reader.channels} channels; we read up to {MAX_CHANNELS}", field="channels")
+        raise Unsupported(f"{name}: sampled at {file.sample_rate} Hz; we read {allowed}", field="sample_rate")
+    if file.channels > MAX_CHANNELS:
+        raise Unsupported(f"{name}: {file.channels} channels; we read up to {MAX_CHANNELS}", field="channels")

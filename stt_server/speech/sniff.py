@@ -10,7 +10,7 @@ from stt_server.errors import BadAudio, Unsupported
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-UNDERSTOOD = "wav, aiff, flac, ogg (opus, vorbis, flac), mp3"
+UNDERSTOOD = "send wav, aiff, flac, ogg (opus, vorbis, flac), mp3; with the extra `av` also mp4, m4a, webm, mpeg, aac"
 
 _MAGIC = [
     (0, b"RIFF", "wav"),
@@ -19,14 +19,15 @@ _MAGIC = [
     (0, b"fLaC", "flac"),
     (0, b"OggS", "ogg"),
     (0, b"ID3", "mp3"),
-    (0, b"\x1aE\xdf\xa3", "webm or matroska"),
-    (4, b"ftyp", "mp4 or m4a"),
+    (0, b"\x1aE\xdf\xa3", "webm"),
+    (4, b"ftyp", "mp4"),
+    (0, b"\x00\x00\x01\xba", "mpeg"),
     (0, b".snd", "au"),
     (0, b"#!AMR", "amr"),
     (0, b"caff", "caf"),
     (0, b"0&\xb2u\x8ef\xcf\x11", "wma"),
 ]
-_READ = {"wav", "aiff", "flac", "ogg", "mp3"}
+_READ = {"wav", "aiff", "flac", "ogg", "mp3", "mp4", "webm", "mpeg", "aac"}
 _OGG_CODECS = {b"OpusHead": "opus", b"\x01vorbis": "vorbis", b"\x7fFLAC": "flac"}
 
 _MAX_WAV_CHUNKS = 64
@@ -46,16 +47,16 @@ def container_of(head: bytes, name: str) -> str:
     Raises `Unsupported` saying what was seen and what is understood. `name` is what messages call the file.
     """
     if not head:
-        raise BadAudio(f"{name}: empty; send {UNDERSTOOD}")
+        raise BadAudio(f"{name}: empty; {UNDERSTOOD}", field="samples")
     kind = sniff(head)
     if kind == "ogg":
         codecs = [codec for mark, codec in _OGG_CODECS.items() if head[28:].startswith(mark)]
         if not codecs:
-            raise Unsupported(f"{name}: an ogg file with a codec we do not read; send {UNDERSTOOD}")
+            raise Unsupported(f"{name}: an ogg file with a codec we do not read; {UNDERSTOOD}")
         return f"ogg/{codecs[0]}"
     if kind not in _READ:
         seen = f"looks like {kind}" if kind else f"begins with {head[:8]!r}, which is no audio file we know"
-        raise Unsupported(f"{name}: {seen}; send {UNDERSTOOD}")
+        raise Unsupported(f"{name}: {seen}; {UNDERSTOOD}")
     return kind
 
 
@@ -68,7 +69,7 @@ def open_ended_size(stream: BinaryIO, name: str) -> int | None:
     stream.seek(4)
     riff_size, form = int.from_bytes(stream.read(4), "little"), stream.read(4)
     if end >= 12 and form != b"WAVE":
-        raise Unsupported(f"{name}: a RIFF file but not wav; send {UNDERSTOOD}")
+        raise Unsupported(f"{name}: a RIFF file but not wav; {UNDERSTOOD}")
     at = 12
     for _ in range(_MAX_WAV_CHUNKS):
         stream.seek(at)

@@ -11,6 +11,7 @@ from stt_server import cli
 from stt_server.errors import BadAudio, NotFound
 from stt_server.speech.files import write_flac, write_wav
 from tests.bundles import spoken
+from tests.recordings import OPENAIS, recording
 from tests.voices import white_noise
 
 
@@ -48,6 +49,12 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_go_on(capsys, tiny_b
     assert out == f"{clips}/one.wav: stop light\n"
     assert err.count("earloop: ") == err.count("\n") == 2
     assert err.count(f"{clips}/broken.wav") == err.count(f"{clips}/none.wav") == 1
+
+
+@pytest.mark.parametrize("kind", OPENAIS)
+def test_what_the_server_takes_the_command_takes(capsys, tiny_bundle, tmp_path, kind):
+    (tmp_path / f"clip.{kind}").write_bytes(recording(kind, spoken("stop", "light")))
+    assert run(capsys, tmp_path, "--model", tiny_bundle) == (0, "stop light\n", "")
 
 
 def test_json_tells_words_with_times(capsys, tiny_bundle, clips):

@@ -163,9 +163,7 @@ def test_damaged_compressed_file_is_an_error_or_shorter_but_no_crash(container, 
 @pytest.mark.parametrize(
     ("data", "seen"),
     [
-        (b"\x1aE\xdf\xa3" + bytes(60), "webm"),
-        (b"\0\0\0\x20ftypM4A " + bytes(50), "m4a"),
-        (b"\xff\xf1\x50\x80" + bytes(60), "aac"),
+        (b".snd" + bytes(60), "au"),
         (b'{"text": "hello"}', "text"),
         (b"<html></html>", "html"),
         (b"OggS" + bytes(24) + b"Speex   " + bytes(30), "ogg file with a codec"),

@@ -5,6 +5,9 @@ Safe to call from the event loop and from the inference threads (prometheus_clie
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 _LATENCY_S: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
 _STEP_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _BATCH: Final = (1, 2, 4, 8, 16, 32, 64, 128)
+_THREADS: Final = Path("/proc/self/task")  # Linux: those of libraries too
 
 
 class Metrics:
@@ -25,6 +29,8 @@ class Metrics:
     def __init__(self, version: str = "") -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        Gauge("earloop_tasks", "Tasks of the event loop that asks", registry=self.registry).set_function(_tasks)
+        Gauge("earloop_threads", "Threads of the process", registry=self.registry).set_function(_threads)
         self._build = Info("earloop_build", "What runs here", registry=self.registry)
         self._build.info({"version": version})
         self._open = Gauge("earloop_streams_open", "Streams open now", ["protocol"], registry=self.registry)
@@ -113,3 +119,14 @@ class Metrics:
     def render(self) -> bytes:
         """The exposition text, to be served as `CONTENT_TYPE`."""
         return generate_latest(self.registry)
+
+
+def _tasks() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:  # no event loop runs in this thread
+        return 0
+
+
+def _threads() -> int:
+    return sum(1 for _ in _THREADS.iterdir()) if _THREADS.is_dir() else threading.active_count()

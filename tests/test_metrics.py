@@ -1,3 +1,6 @@
+import asyncio
+import threading
+
 from stt_server.metrics import Metrics
 
 
@@ -52,3 +55,24 @@ def test_render_is_the_exposition_text_with_the_version_and_the_process():
     text = Metrics("0.1.0").render().decode()
     assert 'earloop_build_info{version="0.1.0"} 1.0' in text
     assert "process_cpu_seconds_total" in text
+
+
+async def test_tasks_are_those_of_the_loop_that_asks():
+    metrics = Metrics()
+    before = value(metrics, "tasks")
+    task = asyncio.create_task(asyncio.Event().wait())
+    assert value(metrics, "tasks") == before + 1
+    task.cancel()
+    await asyncio.wait({task})
+    assert value(metrics, "tasks") == before
+    assert await asyncio.to_thread(value, metrics, "tasks") == 0
+
+
+def test_threads_are_counted_while_they_run():
+    metrics, end = Metrics(), threading.Event()
+    before = value(metrics, "threads")
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    assert value(metrics, "threads") == before + 1
+    end.set()
+    thread.join()

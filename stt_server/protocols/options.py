@@ -84,7 +84,7 @@ def _typed(name: str, text: str) -> object:
         return _number(name, text)
     if name in {"partials", "endpointing", "resumable"}:
         if text.casefold() not in _TRUTH:
-            raise BadOption(f"{name} must be true or false, not {text!r}.", field=name)
+            raise BadOption(f"{name} must be true or false, not {text[:40]!r}.", field=name)
         return _TRUTH[text.casefold()]
     return text or None
 

@@ -40,6 +40,11 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
+# The reference decoder compiles them into patterns for every final, on the thread that all streams share: a mebibyte of
+# hotwords held that thread for 8 s, as much as is allowed here holds it for a tenth of one.
+MAX_HOTWORDS = 1000
+MAX_HOTWORD_LETTERS = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class RecognizerSettings:
@@ -182,14 +187,26 @@ class Recognizer:
             self.advance([stream])
 
     def _check(self, options: Open) -> None:
-        if options.model not in (None, self.name):
-            raise BadOption(f"there is no model {options.model!r}; this server runs {self.name!r}", field="model")
+        if options.model is not None and options.model != self.name:
+            raise BadOption(f"there is no model {options.model[:60]!r}; this server runs {self.name!r}", field="model")
         if options.language is not None and options.language.split("-")[0].lower() != self.language:
-            message = f"the model {self.name!r} knows {self.language!r}, not {options.language!r}"
+            message = f"the model {self.name!r} knows {self.language!r}, not {options.language[:60]!r}"
             raise BadOption(message, field="language")
         if options.decoder is not None and options.decoder not in self.decoders:
             have = ", ".join(self.decoders)
-            raise BadOption(f"there is no decoder {options.decoder!r} here; choose one of: {have}", field="decoder")
+            raise BadOption(
+                f"there is no decoder {options.decoder[:60]!r} here; choose one of: {have}", field="decoder"
+            )
+        _check_hotwords(options.hotwords)
+
+
+def _check_hotwords(hotwords: tuple[str, ...]) -> None:
+    if len(hotwords) > MAX_HOTWORDS:
+        raise BadOption(f"{len(hotwords)} hotwords are too many; send at most {MAX_HOTWORDS}", field="hotwords")
+    letters = sum(map(len, hotwords))
+    if letters > MAX_HOTWORD_LETTERS:
+        message = f"the hotwords are {letters} letters long; send at most {MAX_HOTWORD_LETTERS}"
+        raise BadOption(message, field="hotwords")
 
 
 def offline(options: Open | None = None) -> Open:

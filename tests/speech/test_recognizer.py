@@ -365,6 +365,20 @@ def test_a_language_with_a_region_is_the_language(tiny, language):
     assert tiny.open(Open("test", language=language)).options.language == language
 
 
+@pytest.mark.parametrize("hotwords", [("ear",) * 1001, ("a" * 20_001,), ("ear " * 200,) * 100])
+def test_more_hotwords_than_the_decoder_handles_in_time_are_refused(tiny, hotwords):
+    with pytest.raises(BadOption) as caught:
+        tiny.open(Open("test", hotwords=hotwords))
+    assert caught.value.field == "hotwords"
+
+
+@pytest.mark.parametrize("name", ["model", "language", "decoder"])
+def test_what_is_not_there_is_named_in_a_short_sentence(tiny, name):
+    with pytest.raises(BadOption) as caught:
+        tiny.open(Open("test", **{name: "x" * 100_000}))
+    assert len(caught.value.message) < 200
+
+
 def test_hotwords_are_normalised_and_those_that_cannot_be_spelled_are_left_out(tiny):
     stream = tiny.open(Open("test", hotwords=("Bedroom 2!", "光", "  ", "Lou's")))
     assert stream.options.hotwords == ("bedroom two", "lou's")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stt_server.corpus.layouts import csv_rows, open_text
+from stt_server.corpus.rows import Fault, csv_rows, first_line
 from stt_server.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
@@ -30,9 +30,8 @@ class NoiseClip:
 def is_noise_manifest(path: Path) -> bool:
     """Whether a manifest begins with the columns of noise."""
     try:
-        with open_text(path) as lines:
-            columns = next(lines, "").strip().split(",")
-    except UnicodeDecodeError:
+        columns = first_line(path).strip().split(",")
+    except BadInput:
         return False
     return "kind" in columns and "path" in columns
 
@@ -54,9 +53,10 @@ def read_noise(manifest: Path) -> Iterator[NoiseClip]:
     """Raises BadInput naming file and line of a wrong row, and NotFound of a missing file."""
     if not is_noise_manifest(manifest):
         raise BadInput(f"{manifest}, line 1: no manifest of noise; its columns are kind,path,duration_s,licence")
-    with open_text(manifest) as lines:
-        for line, row in csv_rows(manifest, lines):
-            yield _noise_clip(row, manifest, f"{manifest}, line {line}")
+    for line, row in csv_rows(manifest):
+        if isinstance(row, Fault):
+            raise row.error
+        yield _noise_clip(row, manifest, f"{manifest}, line {line}")
 
 
 def _noise_clip(row: dict[str, object], manifest: Path, where: str) -> NoiseClip:

@@ -1,0 +1,1 @@
+"""Formats of datasets, one module each, behind the one table in `table`."""

@@ -1,0 +1,70 @@
+"""How many cases each fuzz plays, and how many it really played.
+
+The normal run is the same each time: a change that breaks nothing cannot fail by bad luck. The nightly run draws anew
+and prints what repeats a failure: hypothesis its blob, the bulk its seed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+both_runs: Final = pytest.mark.parametrize(
+    "nightly", [pytest.param(False, id="normal"), pytest.param(True, id="nightly", marks=pytest.mark.nightly)]
+)
+
+
+@dataclass(frozen=True)
+class Cases:
+    normal: int
+    nightly: int
+
+
+# Where one case is cheap there are many. The sums are asserted in test_budget.py.
+BUDGET: Final = {
+    "native conversations": Cases(350, 30_000),
+    "vosk conversations": Cases(350, 30_000),
+    "damaged conversations in bulk": Cases(8_600, 900_000),
+    "queries of a native stream": Cases(250, 20_000),
+    "/stt requests": Cases(250, 20_000),
+    "OpenAI forms": Cases(250, 20_000),
+}
+
+played: Final[Counter[str]] = Counter()
+spent_s: Final[dict[str, float]] = defaultdict(float)
+
+
+def wanted(name: str, *, nightly: bool) -> int:
+    return BUDGET[name].nightly if nightly else BUDGET[name].normal
+
+
+def drawn(name: str, *, nightly: bool, steps: int = 50) -> settings:
+    """Settings for a fuzz, `steps` for a state machine. Without a deadline: a busy machine is no fault."""
+    return settings(
+        max_examples=wanted(name, nightly=nightly),
+        derandomize=not nightly,
+        database=None,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+        stateful_step_count=steps,
+    )
+
+
+@contextmanager
+def counted(name: str, *, nightly: bool) -> Iterator[None]:
+    """A fuzz, which must play all the cases it is meant to."""
+    before, began = played[name], time.perf_counter()
+    yield
+    spent_s[name] += time.perf_counter() - began
+    assert played[name] - before >= wanted(name, nightly=nightly), f"{name}: only {played[name] - before} cases"

@@ -1,0 +1,73 @@
+"""The rules of plain requests, which are functions: any request is understood or refused with a typed error."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stt_server.errors import EarloopError
+from stt_server.messages import AudioSpec
+from stt_server.protocols import openai, stt
+from stt_server.speech.sniff import sniff
+from tests.fuzz import inputs
+from tests.fuzz.budget import both_runs, counted, drawn, played
+
+REFUSAL_BYTES = 4096
+MAX_HOTWORDS = 600  # 500 keywords and what a prompt lists
+
+
+@both_runs
+def test_any_stt_request_is_a_file_raw_audio_or_a_typed_error(nightly: bool):
+    name = "/stt requests"
+
+    @drawn(name, nightly=nightly)
+    @given(head=inputs.HEADS, query=inputs.STT_QUERIES, content_type=inputs.CONTENT_TYPES, accept=inputs.LETTERS)
+    def check(head: bytes, query: dict[str, str], content_type: str, accept: str) -> None:
+        played[name] += 1
+        assert isinstance(stt.wants_json(accept), bool)
+        try:
+            spec = stt.raw_spec(sniff(head), head, query, content_type)
+        except EarloopError as error:
+            empty, _, headers = stt.refusal(error, as_json=False)
+            assert empty == ""
+            assert headers[stt.ERROR_HEADER].isprintable()
+            assert headers[stt.ERROR_HEADER].isascii()
+            body, _, _ = stt.refusal(error, as_json=True)
+            assert json.loads(body.encode("utf-8"))["error"]["code"] == error.code
+            assert len(body) <= REFUSAL_BYTES
+        else:
+            assert spec is None or spec == AudioSpec("s16le", spec.sample_rate, 1)
+
+    with counted(name, nightly=nightly):
+        check()
+
+
+@both_runs
+def test_any_form_is_a_request_or_a_typed_error(nightly: bool):
+    name = "OpenAI forms"
+
+    @drawn(name, nightly=nightly)
+    @given(fields=inputs.FORMS, repeated=st.integers(0, 600))
+    def check(fields: list[tuple[str, str]], repeated: int) -> None:
+        played[name] += 1
+        try:
+            asked = openai.parse_form([*fields, *[("keywords[]", "ear")] * repeated])
+        except EarloopError as error:
+            body = openai.refusal(error)
+            said = json.loads(body.encode("utf-8"))["error"]
+            assert set(said) == {"message", "type", "param", "code"}
+            assert len(body) <= REFUSAL_BYTES
+        else:
+            assert isinstance(asked, openai.Request)
+            assert len(asked.hotwords) <= MAX_HOTWORDS
+            for field in openai.ignored(asked, takes_hotwords=False):  # they go into a header
+                assert field.isascii()
+                assert field.isprintable()
+            with suppress(EarloopError):
+                openai.check_language(asked, "en")
+
+    with counted(name, nightly=nightly):
+        check()

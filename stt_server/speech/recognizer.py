@@ -159,6 +159,8 @@ class Recognizer:
             raise Internal("this stream failed in the middle of a step and cannot go on; open another")
         features = np.stack([stream.segment.features() for stream in streams])
         logprobs, states = self.model.step(features, [stream.segment.state for stream in streams])
+        if not np.isfinite(logprobs).all():
+            raise Internal("the model said what is no number; this stream cannot go on; open another")
         for stream, rows, state in zip(streams, logprobs, states, strict=True):
             stream.hear(rows, state)
 

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 START_S = 60.0
 STOP_S = 30.0
 REAL = ("stt_server.cli", "serve")
-TOY = ("tests.faults.toy_server",)
+TOY = ("tests.faults.toy_server", "serve")
 ROOT = Path(__file__).parents[2]
 
 

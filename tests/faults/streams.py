@@ -87,4 +87,5 @@ async def _read(socket: ClientConnection, told: Told) -> None:
     loop = asyncio.get_running_loop()
     with suppress(ConnectionClosed):
         while True:
-            told.messages.append((loop.time(), json.loads(await socket.recv())))
+            message = json.loads(await socket.recv())
+            told.messages.append((loop.time(), message))

@@ -3,8 +3,6 @@
 import asyncio
 from itertools import pairwise
 
-import pytest
-
 from tests.engine.toy import loud, quiet
 from tests.faults.streams import Slow, speak
 from tests.web.conftest import Server, Start, finals, heard, said, until, wav
@@ -72,10 +70,9 @@ async def test_who_sends_faster_than_real_time_is_not_told_that_the_server_is_be
     assert "behind" not in {message["type"] for message in messages}
 
 
-@pytest.mark.parametrize("path", ["/"])
-async def test_a_vosk_client_that_is_behind_still_gets_one_answer_for_each_frame(start: Start, path):
+async def test_a_vosk_client_that_is_behind_still_gets_one_answer_for_each_frame(start: Start):
     server: Server = await start(Slow(0.3), lag_notice_ms=50)
-    async with server.socket(path) as socket:
+    async with server.socket("/") as socket:
         await socket.send('{"config":{"sample_rate":16000}}')
         for _ in range(4):
             await socket.send(loud(1))

@@ -126,6 +126,7 @@ class _Listener:
         theirs.close()  # so that the end of the process is the end of the pipe
         self.path: Path | None = None
         self.until = 0.0
+        self.is_dead = False
 
     def give(self, path: Path) -> None:
         self.path, self.until = path, monotonic() + CLIP_DEADLINE_S
@@ -137,6 +138,7 @@ class _Listener:
         try:
             outcome: Outcome = self.pipe.recv()
         except (EOFError, ConnectionError):
+            self.is_dead = True
             return BadAudio(f"{self.path}: its decoder crashed on it; convert it to wav or take it out")
         return outcome
 
@@ -180,6 +182,7 @@ def _result(listener: _Listener) -> tuple[Path, Outcome] | None:
     if monotonic() < listener.until:
         return None
     listener.process.kill()
+    listener.is_dead = True
     told = f"{listener.path}: not decoded within {CLIP_DEADLINE_S:g} s; cut it or take it out"
     return listener.path, TimedOut(told)
 
@@ -190,7 +193,7 @@ def _next(listener: _Listener, path: Path | None) -> _Listener:
     if path is None:
         listener.end()
         return listener
-    if not listener.process.is_alive():
+    if listener.is_dead:
         listener.end()
         listener = _Listener()
     listener.give(path)

@@ -18,7 +18,17 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from stt_server.errors import BadInput, Busy, EarloopError, Internal, NotFound, TooLarge, Unavailable
+from stt_server.errors import (
+    BadInput,
+    Busy,
+    EarloopError,
+    Internal,
+    LimitReached,
+    NotFound,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
 from stt_server.logs import EventLog
 from stt_server.protocols import openai, stt
 from stt_server.web.context import services_of
@@ -48,7 +58,7 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
         fault = as_ours(error)
         if not isinstance(fault, Busy | Unavailable):  # those were counted at the door
             services_of(request).metrics.failed(fault.code)
-        return _response(request, fault, _retry_after(fault), fault.http_status)
+        return _response(request, fault, {**_retry_after(fault), **_challenge(fault)}, fault.http_status)
 
 
 def as_ours(error: Exception) -> EarloopError:
@@ -90,6 +100,11 @@ def _allow(answer: web.HTTPException) -> dict[str, str]:
 
 
 def _retry_after(error: EarloopError) -> dict[str, str]:
-    if isinstance(error, Busy):
+    if isinstance(error, Busy | LimitReached):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
     return {"Retry-After": str(RETRY_UNAVAILABLE_S)} if isinstance(error, Unavailable) else {}
+
+
+def _challenge(error: EarloopError) -> dict[str, str]:
+    """How to show a key. Basic, which is taken too, is not named: a browser would ask for a password by itself."""
+    return {"WWW-Authenticate": 'Bearer realm="earloop"'} if isinstance(error, Unauthorized) else {}

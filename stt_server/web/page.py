@@ -9,6 +9,7 @@ from typing import Final
 from aiohttp import web
 
 from stt_server.errors import NotFound
+from stt_server.web.addresses import host_name, is_loopback
 
 PAGES: Final = Path(__file__).parent / "pages"
 STATIC: Final = Path(__file__).parent / "static"
@@ -18,6 +19,14 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"  # for what is no page: nothing may run from it
+_ALWAYS: Final = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Server": "earloop",
+    "X-Content-Type-Options": "nosniff",
+}
 # Asked for again each time and answered 304 by ETag: files have no hash in their name, and a page must fit its server.
 CACHE: Final = "no-cache"
 
@@ -41,13 +50,12 @@ def _static_files() -> frozenset[str]:
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """On every answer: no sniffing of types, no word of which server this is; the policy where a page may come."""
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Server"] = "earloop"
-    if request.path == "/" or request.path.startswith("/static/"):
-        response.headers["Content-Security-Policy"] = POLICY
-        response.headers["Referrer-Policy"] = "no-referrer"
+    """On every answer: no sniffing of types, no frame around it, no word of which server this is."""
+    ours = request.path == "/" or request.path.startswith("/static/")
+    response.headers.update(_ALWAYS)
+    response.headers["Content-Security-Policy"] = POLICY if ours else NOTHING
+    response.headers.setdefault("Cache-Control", CACHE if ours else "no-store")
+    if ours:
         response.headers["Permissions-Policy"] = "microphone=(self)"
-        response.headers.setdefault("Cache-Control", CACHE)
-    else:
-        response.headers.setdefault("Cache-Control", "no-store")
+    if request.secure and not is_loopback(host_name(request.host)):  # the ports of localhost are not all ours
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from stt_server.store.rights import Scope
 from stt_server.web import health, page, parking, streams, transcriptions, uploads
+from stt_server.web.access import ACCESS, Access, check_access, settle
 from stt_server.web.context import SERVICES
 from stt_server.web.errors import render_errors
+from stt_server.web.origins import ORIGINS, Origins, check_origin
+from stt_server.web.route import WEBSOCKET, Route, add_routes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from stt_server.services import Services
-
-    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-WEBSOCKET: Final = "WEBSOCKET"  # as a method: a GET that asks for the upgrade
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One thing that can be asked. `scope` None is open to everybody."""
-
-    method: str
-    path: str
-    handler: Handler
-    scope: Scope | None
-    summary: str
-
 
 ROUTES: Final = (
     Route("GET", "/", page.front, None, "the page"),
@@ -51,39 +35,23 @@ ROUTES: Final = (
 
 
 def application(services: Services) -> web.Application:
-    """The routes over these services, with errors and headers as they must be."""
-    app = web.Application(middlewares=[render_errors])
+    """The routes over these services, behind what every request passes. Raises BadOption for an impossible origin."""
+    app = web.Application(middlewares=[render_errors, check_origin, check_access])
     app[SERVICES] = services
+    app[ORIGINS] = origins = Origins(services.settings)
+    app[ACCESS] = Access(services)
     parking.install(app, services)
-    app.on_response_prepare.append(page.add_headers)
-    for path in dict.fromkeys(route.path for route in ROUTES):
-        _add(app, [route for route in ROUTES if route.path == path])
+    app.on_response_prepare.extend([page.add_headers, origins.add_headers])
+    app.on_cleanup.append(settle)
+    add_routes(app, ROUTES)
     return app
 
 
-def _add(app: web.Application, routes: list[Route]) -> None:
-    """The routes of one path. What is only a WebSocket gets plain GETs, too: it refuses them with a sentence."""
-    socket = next((route for route in routes if route.method == WEBSOCKET), None)
-    plain = next((route for route in routes if route.method == "GET"), None)
-    if socket or plain:
-        app.router.add_get(routes[0].path, _either(socket, plain))
-    for route in routes:
-        if route.method not in {WEBSOCKET, "GET"}:
-            app.router.add_route(route.method, route.path, route.handler)
-
-
-def _either(socket: Route | None, plain: Route | None) -> Handler:
-    if socket is None or plain is None:
-        found = socket or plain
-        assert found is not None
-        return found.handler
-
-    async def choose(request: web.Request) -> web.StreamResponse:
-        return await (socket if wants_socket(request) else plain).handler(request)
-
-    return choose
-
-
-def wants_socket(request: web.Request) -> bool:
-    """Whether the client asks for the upgrade to a WebSocket."""
-    return request.headers.get("Upgrade", "").casefold() == "websocket"
+def readme_table() -> str:
+    """The routes as README.md shows them."""
+    head = ["| route | scope | what |", "| --- | --- | --- |"]
+    rows = [
+        f"| `{route.method} {route.path}` | {route.scope or 'none: open to everybody'} | {route.summary} |"
+        for route in ROUTES
+    ]
+    return "\n".join([*head, *rows])

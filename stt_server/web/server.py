@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
-import ipaddress
+import signal
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from stt_server.errors import BadOption, Conflict, EarloopError
 from stt_server.logs import EventLog
+from stt_server.web.addresses import is_loopback, url_of
 from stt_server.web.routes import application
+from stt_server.web.tls import certificate_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from stt_server.services import Services
+    from stt_server.settings import Settings
+    from stt_server.web.tls import Certificate
 
 KEEPALIVE_S: Final = 75.0
 CLOSE_S: Final = 3.0  # requests still open when the server leaves get this long
@@ -29,9 +34,10 @@ log = EventLog("web")
 async def serving(services: Services) -> AsyncIterator[str]:
     """Listen at the settings' host and port; gives the URL. Raises Conflict for a port in use, BadOption."""
     host, port = services.settings.host, services.settings.port
+    certificate = certificate_of(services.settings)
     runner = web.AppRunner(
         application(services),
-        access_log=None,
+        access_log=None,  # a line per request, and with it a key that is in a query
         handler_cancellation=True,  # a client that goes away frees its place at once
         keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=CLOSE_S,
@@ -39,34 +45,36 @@ async def serving(services: Services) -> AsyncIterator[str]:
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, ssl_context=certificate.context if certificate else None).start()
         except OSError as error:
             raise _cannot_listen(error, host, port) from error
-        warn_if_open(host)
-        yield url_of(host, runner.addresses[0][1])
+        warn_if_open(services.settings)
+        with _reloading(certificate):
+            yield url_of(host, runner.addresses[0][1], "https" if certificate else "http")
     finally:
         await runner.cleanup()
 
 
-def warn_if_open(host: str) -> None:
-    """Say that anybody in reach may use the server where it listens beyond this machine."""
-    if not is_loopback(host):
-        log.warning("open_to_the_network", host=host, why="anyone who can reach this address can use the server")
+def warn_if_open(settings: Settings) -> None:
+    """Say that anybody in reach may use the server where it listens beyond this machine and asks for no key."""
+    if settings.open and not is_loopback(settings.host):
+        log.warning(
+            "open_to_the_network", host=settings.host, why="anyone who can reach this address can use the server"
+        )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
+@contextmanager
+def _reloading(certificate: Certificate | None) -> Iterator[None]:
+    """Read the certificate again on SIGHUP. Without one the signal keeps its effect, which is to end the process."""
+    if certificate is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, certificate.reload)
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def url_of(host: str, port: int) -> str:
-    """An address to open here: what listens everywhere is reached on loopback, too."""
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104 - compared, not bound
-    shown = everywhere.get(host) or (f"[{host}]" if ":" in host else host)
-    return f"http://{shown}:{port}"
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 def _cannot_listen(error: OSError, host: str, port: int) -> EarloopError:

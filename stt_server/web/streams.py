@@ -23,6 +23,7 @@ from stt_server.protocols.codec import TOO_BIG, Reply, close_reason
 from stt_server.protocols.native import NativeCodec
 from stt_server.protocols.vosk import VoskCodec
 from stt_server.web.context import identity_of, services_of
+from stt_server.web.credentials import without_key
 from stt_server.web.errors import as_ours
 from stt_server.web.parking import Stream, parking_of
 
@@ -44,7 +45,7 @@ log = EventLog("streams")
 
 async def native(request: web.Request) -> web.WebSocketResponse:
     """A stream in our own protocol; options may be in the query."""
-    return await _stream(request, NativeCodec(request.query.items()))
+    return await _stream(request, NativeCodec(without_key(request)))
 
 
 async def vosk(request: web.Request) -> web.WebSocketResponse:

@@ -262,7 +262,7 @@ async def test_after_the_end_nothing_more_can_be_sent(server: Server):
 async def _raw_upgrade(server: Server, path: str = "/v1/stream"):
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(
-        f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
     )
     head = await reader.readuntil(b"\r\n\r\n")

@@ -68,14 +68,14 @@ async def poisoned_step(server: Server) -> None:
 
 async def truncated_wav(server: Server) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"POST /stt HTTP/1.1\r\nHost: x\r\nContent-Length: 30\r\n\r\n" + wav()[:30])
+    writer.write(b"POST /stt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\n" + wav()[:30])
     assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 400")
     writer.close()
 
 
 async def half_an_upload(server: Server) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"POST /stt HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\n" + wav()[:9000])
+    writer.write(b"POST /stt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000\r\n\r\n" + wav()[:9000])
     await writer.drain()
     writer.transport.abort()
 

@@ -100,7 +100,7 @@ async def test_a_second_file_is_refused(server: Server, http):
 async def test_a_form_that_says_it_is_100_mb_is_refused_before_it_is_sent(server: Server):
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(
-        f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
         "Content-Length: 104857600\r\n\r\n".encode()
     )
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)

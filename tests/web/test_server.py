@@ -3,7 +3,7 @@ import socket
 import pytest
 
 from stt_server.errors import BadOption, Conflict
-from stt_server.web.server import is_loopback, url_of
+from stt_server.web.addresses import is_loopback, url_of
 from tests.web.conftest import Start
 
 
@@ -22,14 +22,15 @@ async def test_a_host_that_is_not_ours_is_refused_with_the_remedy(start: Start, 
         await start(host=host)
 
 
-async def test_listening_to_the_network_is_warned_of(start: Start, caplog):
-    server = await start(host="0.0.0.0")
+async def test_listening_to_the_network_without_keys_is_warned_of(start: Start, caplog):
+    server = await start(host="0.0.0.0", open=True)
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == ["open_to_the_network"]
     assert server.url.startswith("http://127.0.0.1:")
 
 
-async def test_listening_on_loopback_is_not(start: Start, caplog):
-    await start(host="localhost")
+@pytest.mark.parametrize("settings", [{"host": "localhost", "open": True}, {"host": "0.0.0.0"}])
+async def test_listening_on_loopback_or_with_keys_is_not(start: Start, caplog, settings):
+    await start(**settings)
     assert [record for record in caplog.records if record.levelname == "WARNING"] == []
 
 

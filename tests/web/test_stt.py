@@ -117,7 +117,7 @@ async def test_a_full_server_says_so_at_once_with_an_empty_body(start: Start, ht
 
 async def test_a_body_that_says_it_is_100_mb_is_refused_before_it_is_sent(server: Server):
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"POST /stt HTTP/1.1\r\nHost: x\r\nContent-Length: 104857600\r\n\r\nRIFF")
+    writer.write(b"POST /stt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 104857600\r\n\r\nRIFF")
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
     assert head.startswith(b"HTTP/1.1 413 ")
     assert b"X-Earloop-Error: too_large: " in head
@@ -129,7 +129,7 @@ async def test_a_body_that_says_it_is_100_mb_is_refused_before_it_is_sent(server
 async def test_a_body_that_never_ends_is_refused_when_it_passes_the_bound(start: Start, start_of_body):
     server = await start(max_body_mb=1)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"POST /stt HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    writer.write(b"POST /stt HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
     sending = asyncio.create_task(_send_for_ever(writer, start_of_body))
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 15)
     assert head.startswith(b"HTTP/1.1 413 ")
@@ -149,7 +149,7 @@ async def test_more_audio_than_a_stream_may_hold_is_too_large_however_small_the_
 async def test_a_body_that_stops_coming_is_given_up(start: Start):
     server = await start(idle_timeout_s=0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"POST /stt HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n" + bytes(5000))
+    writer.write(b"POST /stt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\n" + bytes(5000))
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
     assert head.startswith(b"HTTP/1.1 408 ")
     await server.empty()
@@ -159,7 +159,9 @@ async def test_a_body_that_stops_coming_is_given_up(start: Start):
 async def test_a_body_whose_chunks_are_malformed_is_bad_input(server: Server):
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(
-        b"POST /stt HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n" + bytes(64) + b"\r\nnonsense\r\n"
+        b"POST /stt HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n"
+        + bytes(64)
+        + b"\r\nnonsense\r\n"
     )
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
     assert head.split()[1] == b"400"
@@ -171,7 +173,9 @@ async def test_a_body_whose_chunks_are_malformed_is_bad_input(server: Server):
 async def test_a_client_that_goes_away_in_the_middle_frees_its_place(start: Start, reset, caplog):
     server = await start(max_streams=1)
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"POST /stt HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1400\r\n" + loud(1) + b"\r\n")
+    writer.write(
+        b"POST /stt HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1400\r\n" + loud(1) + b"\r\n"
+    )
     await until(lambda: server.streams == 1)
     if reset:
         writer.get_extra_info("socket").setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,0 +1,104 @@
+"""Who may come in. One middleware in front of every handler, so that no route can forget to ask.
+
+| the server listens | keys in the database | asks for a key |
+| --- | --- | --- |
+| on loopback | none was ever made | no: everybody is one anonymous operator who may do everything |
+| on loopback | some | yes |
+| beyond | whether or not | yes |
+| anywhere, with `open` | whether or not | no, but who shows a valid key is known by it and bound to its limits |
+
+Refusals come before the upgrade of a WebSocket, as plain HTTP. Keys are never logged; their ids may be.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from stt_server.errors import Forbidden, LimitReached, Unauthorized
+from stt_server.logs import EventLog
+from stt_server.store.rights import allows
+from stt_server.web.addresses import is_loopback
+from stt_server.web.context import ANONYMOUS, IDENTITY, Identity
+from stt_server.web.credentials import credential_of
+from stt_server.web.logins import Failures
+from stt_server.web.quotas import Quotas
+from stt_server.web.route import route_of
+
+if TYPE_CHECKING:
+    from stt_server.services import Services
+    from stt_server.store.keys import Key
+    from stt_server.web.route import Handler
+
+log = EventLog("access")
+
+
+class Access:
+    """The keys of a server, and whether it asks for them."""
+
+    def __init__(self, services: Services) -> None:
+        self._ring = services.keys
+        self._metrics = services.metrics
+        self._open = services.settings.open
+        self._on_loopback = is_loopback(services.settings.host)
+        self._failures = Failures()
+        self.quotas = Quotas(services.keys)
+        services.keys.watch(self.quotas.settle)
+        services.engines.watch(self.quotas.opened)
+
+    @property
+    def needs_key(self) -> bool:
+        return not self._open and (self._ring.any or not self._on_loopback)
+
+    async def identify(self, request: web.Request) -> Identity:
+        """Who asks. Raises Unauthorized, LimitReached after too many wrong keys, BadInput for two different ones."""
+        needed = self.needs_key
+        shown = credential_of(request, ours_only=not needed)
+        key = self._ring.find(shown) if shown else None
+        if key is None and not needed:
+            return ANONYMOUS
+        if shown is None:
+            raise Unauthorized("This needs an API key: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
+        if key is None:
+            self._count(request)
+            await self._ring.renewed()  # it may have been made a moment ago
+            key = self._ring.find(shown)
+        if key is None:
+            raise Unauthorized("The API key is not valid: it is unknown, expired or revoked.")
+        return _identity(key)
+
+    def _count(self, request: web.Request) -> None:
+        """A key that is not known, yet."""
+        self._metrics.refused("wrong_key")
+        try:
+            self._failures.note(request.remote or "")
+        except LimitReached:
+            log.debug("too_many_wrong_keys", address=request.remote)
+            raise
+        log.info("wrong_key", address=request.remote, path=request.path)
+
+
+ACCESS: Final = web.AppKey("access", Access)
+
+
+@web.middleware
+async def check_access(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let nobody to a handler who may not. Raises Unauthorized, Forbidden, LimitReached, BadInput."""
+    route, access = route_of(request), request.app[ACCESS]
+    if route is None or route.scope is None:
+        return await handler(request)
+    identity = request[IDENTITY] = await access.identify(request)
+    if not allows(identity.scopes, route.scope):
+        raise Forbidden(f"The API key may not do this: it needs the scope {route.scope}.")
+    with access.quotas.use(identity, route):
+        return await handler(request)
+
+
+async def settle(app: web.Application) -> None:
+    """Count the last audio, when all sessions are over."""
+    app[ACCESS].quotas.settle()
+
+
+def _identity(key: Key) -> Identity:
+    return Identity(key.id, key.name, key.scopes, key.limits)

@@ -95,7 +95,8 @@ async def _as_events(
         if not stream.begun:
             raise
         fault = as_ours(error)
-        services.metrics.failed(fault.code)
+        if session.error is not fault:  # the engine has counted its own
+            services.metrics.failed(fault.code)
         await stream.send(openai.failed(fault))
     return await stream.end()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from stt_server.store.rights import Scope
-from stt_server.web import health, page, parking, streams, transcriptions, uploads
+from stt_server.web import description, health, page, parking, streams, transcriptions, uploads
 from stt_server.web.access import ACCESS, Access, check_access, settle
 from stt_server.web.context import SERVICES
 from stt_server.web.errors import render_errors
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ROUTES: Final = (
     Route("GET", "/", page.front, None, "the page"),
     Route("GET", "/static/{name}", page.static, None, "a file of the page"),
+    Route("GET", "/openapi.json", description.openapi, None, "the plain routes, described"),
     Route("GET", "/healthz", health.healthz, None, "is the server alive?"),
     Route("GET", "/readyz", health.readyz, None, "does it take new streams?"),
     Route(WEBSOCKET, "/", streams.vosk, Scope.STREAM, "a stream, vosk-server's protocol"),

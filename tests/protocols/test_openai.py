@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stt_server.errors import (
+    BadAudio,
     BadInput,
     BadOption,
     Busy,
@@ -118,6 +119,13 @@ def test_what_cannot_be_is_refused_with_the_field_and_what_can(fields, param, wo
 def test_too_many_keywords_are_refused():
     with pytest.raises(BadOption, match="at most 500"):
         openai.parse_form([("keywords[]", "word")] * 501)
+
+
+def test_keywords_of_too_many_letters_are_refused_and_long_phrases_of_a_prompt_passed_over():
+    with pytest.raises(BadOption, match="at most 10000") as caught:
+        openai.parse_form([("keywords[]", "x" * 5001)] * 2)
+    assert caught.value.field == "keywords"
+    assert asked(prompt=f"ear, {'x' * 81}").prompt == ("ear",)
 
 
 def test_a_form_without_a_file_is_refused():
@@ -380,7 +388,6 @@ def test_an_error_in_the_middle_of_a_stream_is_an_event_the_clients_raise_on():
     [
         (BadOption("no", field="model"), "invalid_request_error", "bad_option"),
         (TooLarge("no"), "invalid_request_error", "too_large"),
-        (Unsupported("no"), "invalid_request_error", "unsupported"),
         (NotFound("no"), "invalid_request_error", "not_found"),
         (NotFound("no", field="model"), "invalid_request_error", "model_not_found"),
         (Unauthorized("who?"), "authentication_error", "invalid_api_key"),
@@ -393,6 +400,11 @@ def test_an_error_in_the_middle_of_a_stream_is_an_event_the_clients_raise_on():
 def test_an_error_has_the_shape_the_official_client_reads(error, kind, code):
     said = json.loads(openai.refusal(error))["error"]
     assert said == {"message": error.message, "type": kind, "param": error.field, "code": code}
+
+
+@pytest.mark.parametrize("error", [BadAudio("cut", field="samples"), Unsupported("9 channels", field="channels")])
+def test_an_error_about_the_audio_names_the_field_that_has_it(error):
+    assert json.loads(openai.refusal(error))["error"]["param"] == "file"
 
 
 def test_the_refusal_to_translate_says_what_to_do():

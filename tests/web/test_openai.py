@@ -54,11 +54,11 @@ BAD = {
         "response_format",
     ),
     "a language": (lambda: form(wav(), language="de"), 400, "bad_option", "language"),
-    "a stream of no audio": (lambda: form(b"this is no audio", stream="true"), 415, "unsupported", None),
+    "a stream of no audio": (lambda: form(b"this is no audio", stream="true"), 415, "unsupported", "file"),
     "no file": (lambda: form(model="whisper-1"), 400, "bad_input", "file"),
-    "an empty file": (lambda: form(b"", model="x"), 400, "bad_audio", None),
-    "a text file": (lambda: form(b"hello there, this is no audio"), 415, "unsupported", None),
-    "a cut wav": (lambda: form(wav()[:30]), 400, "bad_audio", None),
+    "an empty file": (lambda: form(b"", model="x"), 400, "bad_audio", "file"),
+    "a text file": (lambda: form(b"hello there, this is no audio"), 415, "unsupported", "file"),
+    "a cut wav": (lambda: form(wav()[:30]), 400, "bad_audio", "file"),
 }
 
 

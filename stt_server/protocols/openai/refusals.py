@@ -11,19 +11,32 @@ The status decides which exception openai-python raises, and it tries 408, 409, 
 | other 4xx | `invalid_request_error` | ours |
 | 503 when full or leaving | `overloaded_error` | ours |
 | other 5xx | `server_error` | ours |
+
+`param` is the form's field: `file` for whatever is wrong with the audio.
 """
 
 from __future__ import annotations
 
 import json
 
-from stt_server.errors import Busy, EarloopError, Forbidden, LimitReached, NotFound, Unauthorized, Unavailable
+from stt_server.errors import (
+    BadAudio,
+    Busy,
+    EarloopError,
+    Forbidden,
+    LimitReached,
+    NotFound,
+    Unauthorized,
+    Unavailable,
+    Unsupported,
+)
 
 
 def refusal(error: EarloopError) -> str:
     """The body of an error."""
     kind, code = _kind(error)
-    return json.dumps({"error": {"message": error.message, "type": kind, "param": error.field, "code": code}})
+    param = "file" if isinstance(error, BadAudio | Unsupported) else error.field
+    return json.dumps({"error": {"message": error.message, "type": kind, "param": param, "code": code}})
 
 
 def no_translations() -> NotFound:

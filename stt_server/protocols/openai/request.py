@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 FORMATS: Final = ("json", "text", "srt", "vtt", "verbose_json")
 STREAMED: Final = ("json", "text")  # of which the events of a stream are the same
 MAX_KEYWORDS: Final = 500
+MAX_KEYWORD_LETTERS: Final = 10_000  # of all together; a stream takes 20,000 letters of hotwords
 MAX_PROMPT_PHRASES: Final = 100
+MAX_PHRASE_LETTERS: Final = 80
 MAX_PHRASE_WORDS: Final = 4  # longer is prose: preferring each of its words would bend what is heard towards it
 
 _NAME: Final = re.compile(r"([A-Za-z_]{1,60})(?:\[([A-Za-z_]{0,60})\])?")
@@ -179,11 +181,15 @@ def _keywords(form: _Fields) -> tuple[str, ...]:
     words = form.all("keywords")
     if len(words) > MAX_KEYWORDS:
         raise BadOption(f"{len(words)} keywords are too many; send at most {MAX_KEYWORDS}.", field="keywords")
+    letters = sum(map(len, words))
+    if letters > MAX_KEYWORD_LETTERS:
+        why = f"The keywords are {letters} letters long; send at most {MAX_KEYWORD_LETTERS}."
+        raise BadOption(why, field="keywords")
     return words
 
 
 def _phrases(prompt: str) -> tuple[str, ...]:
     """The names and terms of a prompt that lists them; of prose, which continues an earlier text, nothing."""
     pieces = (" ".join(piece.split()) for piece in _CUTS.split(prompt))
-    phrases = (piece for piece in pieces if 0 < len(piece.split()) <= MAX_PHRASE_WORDS)
+    phrases = (each for each in pieces if 0 < len(each.split()) <= MAX_PHRASE_WORDS and len(each) <= MAX_PHRASE_LETTERS)
     return tuple(dict.fromkeys(phrases))[:MAX_PROMPT_PHRASES]

@@ -59,6 +59,8 @@ COMMANDS: Final = (
     Command("doctor", "Say what is installed and what is missing."),
     Command("models", "List, show and verify model bundles.", family=True),
     Command("lm", "Build language models.", family=True),
+    Command("keys", "Make, list and revoke API keys.", family=True),
+    Command("db", "Look after the database.", family=True),
     Command("train", "Train a model from a recipe."),
     Command("bench", "Measure a running server.", family=True),
 )

@@ -17,6 +17,7 @@ import typer
 from stt_server import logs
 from stt_server.services import open_services
 from stt_server.settings import Settings, load_settings
+from stt_server.web.access import first_key
 from stt_server.web.server import serving
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ async def _serve(settings: Settings) -> None:
     async with open_services(settings) as services, serving(services) as url:
         stop = _stop_event()
         typer.echo(f"Earloop listens on {url} with the model {services.engines.name}.")
+        if key := await first_key(services):
+            typer.echo(f"Its first key, an admin's, is shown this once: {key}")
         sys.stdout.flush()
         await stop.wait()
         log.info("draining", streams=services.engines.open_streams, seconds=settings.drain_s)

@@ -79,6 +79,11 @@ class Database:
         except TimeoutError:
             raise Unavailable(f"The database did not answer within {RUN_S:g} s; try again later.") from None
 
+    @property
+    def place(self) -> str:
+        """Where it is, without a password."""
+        return _place(self._engine.url)
+
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._engine.dispose()
@@ -89,22 +94,27 @@ class Database:
             call.exception()  # nobody may be left to ask for it
 
 
-def open_database(data: Path, url: str = "") -> Database:
-    """The database at `url`, else the file in the data folder, made where there is none, upgraded where it is old.
+def open_database(data: Path, url: str = "", *, as_it_is: bool = False) -> Database:
+    """The database at `url`, else the file in the data folder, made where there is none.
 
-    Raises BadOption for a URL that is none, Unavailable for a database that is damaged or cannot be reached or
-    written, Conflict for one that a newer Earloop has changed.
+    It is upgraded where it is old, unless wanted as it is. Raises BadOption for a URL that is none, Unavailable for a
+    database that is damaged or cannot be reached or written, Conflict for one that a newer Earloop has changed.
     """
     database = Database(_engine(data, url))
     try:
-        with database.write(START_S) as connection:
-            if migrate.upgrade(connection):
-                log.info("database_upgraded", revision=migrate.newest_revision())
-            connection.execute(text("UPDATE alembic_version SET version_num = version_num"))  # can it be written?
+        if not as_it_is:
+            _upgrade(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _upgrade(database: Database) -> None:
+    with database.write(START_S) as connection:
+        if migrate.upgrade(connection):
+            log.info("database_upgraded", revision=migrate.newest_revision())
+        connection.execute(text("UPDATE alembic_version SET version_num = version_num"))  # can it be written?
 
 
 def _engine(data: Path, url: str) -> Engine:
@@ -196,7 +206,6 @@ def _as_ours(url: URL) -> Iterator[None]:
 
 
 def _sentence(url: URL, error: BaseException) -> str:
-    name = url.database if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     remedies = {
         sqlite3.SQLITE_CORRUPT: "is damaged; restore a backup, or move it away to begin with an empty one",
@@ -208,4 +217,9 @@ def _sentence(url: URL, error: BaseException) -> str:
     }
     if isinstance(error, PermissionError | IsADirectoryError):
         code = sqlite3.SQLITE_CANTOPEN
-    return f"The database {name} {remedies.get(code) or f'cannot be used: {str(error).splitlines()[0]}'}."
+    return f"The database {_place(url)} {remedies.get(code) or f'cannot be used: {str(error).splitlines()[0]}'}."
+
+
+def _place(url: URL) -> str:
+    file = url.database if url.get_backend_name() == "sqlite" else None
+    return file or url.render_as_string(hide_password=True)

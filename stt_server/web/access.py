@@ -18,7 +18,9 @@ from aiohttp import web
 
 from stt_server.errors import Forbidden, LimitReached, Unauthorized
 from stt_server.logs import EventLog
+from stt_server.store import keys
 from stt_server.store.rights import allows
+from stt_server.store.ring import now
 from stt_server.web.addresses import is_loopback
 from stt_server.web.context import ANONYMOUS, IDENTITY, Identity
 from stt_server.web.credentials import credential_of
@@ -28,6 +30,7 @@ from stt_server.web.route import route_of
 
 if TYPE_CHECKING:
     from stt_server.services import Services
+    from stt_server.store.database import Database
     from stt_server.store.keys import Key
     from stt_server.web.route import Handler
 
@@ -98,6 +101,19 @@ async def check_access(request: web.Request, handler: Handler) -> web.StreamResp
 async def settle(app: web.Application) -> None:
     """Count the last audio, when all sessions are over."""
     app[ACCESS].quotas.settle()
+
+
+async def first_key(services: Services) -> str | None:
+    """An admin's key for a server beyond loopback that asks for keys where none was ever made; else None."""
+    settings = services.settings
+    if settings.open or is_loopback(settings.host) or services.keys.any:
+        return None
+    return await services.store.run(_make_first)
+
+
+def _make_first(database: Database) -> str | None:
+    with database.write() as connection:
+        return keys.create_first(connection, "first", now())
 
 
 def _identity(key: Key) -> Identity:

@@ -16,10 +16,13 @@ from stt_server.errors import (
     Busy,
     Conflict,
     EarloopError,
+    Forbidden,
     Internal,
+    LimitReached,
     NotFound,
     TimedOut,
     TooLarge,
+    Unauthorized,
     Unavailable,
 )
 from stt_server.messages import (
@@ -211,7 +214,10 @@ async def test_an_option_the_server_refuses_is_raised_by_connect_and_names_its_f
         (503, {}, "plain text", Busy, "HTTP 503"),
         (503, {}, {"error": {"code": "unavailable", "message": "Shutting down."}}, Unavailable, "Shutting down"),
         (404, {}, "", NotFound, "HTTP 404"),
-        (401, {}, ["odd"], BadInput, "HTTP 401"),
+        (401, {}, ["odd"], Unauthorized, "HTTP 401"),
+        (403, {}, {"error": {"code": "forbidden", "message": "Not you."}}, Forbidden, "Not you"),
+        (429, {"Retry-After": "30"}, "", LimitReached, "HTTP 429"),
+        (418, {}, "", BadInput, "HTTP 418"),
     ],
 )
 async def test_a_refusal_before_the_upgrade_is_raised_as_its_kind(status, headers, body, kind, sentence):
@@ -224,7 +230,7 @@ async def test_a_refusal_before_the_upgrade_is_raised_as_its_kind(status, header
     async with serving(Scripted(), process_request=refuse) as url:
         with pytest.raises(kind, match=sentence) as raised:
             await connect(url)
-    if isinstance(raised.value, Busy):
+    if isinstance(raised.value, Busy | LimitReached):
         assert raised.value.retry_after_s == float(headers.get("Retry-After", 1))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from stt_server.errors import BadInput, Conflict, EarloopError
+from stt_server.errors import BadInput, Busy, Conflict, EarloopError, LimitReached
 from stt_server.messages import (
     Audio,
     Behind,
@@ -90,8 +90,12 @@ class NativeCodec:
         return [self._kept.keep(_encode(kind, {**said, "seq": self._kept.seq + 1}))]
 
     def render_error(self, error: EarloopError) -> list[Message]:
-        said = {"code": error.code, "message": error.message}
-        return [_encode("error", {**said, "field": error.field} if error.field else said)]
+        said: dict[str, Any] = {"code": error.code, "message": error.message}
+        if error.field:
+            said["field"] = error.field
+        if isinstance(error, Busy | LimitReached):
+            said["retry_after_s"] = error.retry_after_s
+        return [_encode("error", said)]
 
     def _open(self, command: Open) -> Open:
         if self._opened:

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stt_server.client import Pong, connect
+from stt_server.client import Pong, Reconnected, connect
 from stt_server.commands.bench.script import RATE
 from stt_server.errors import EarloopError
 from stt_server.messages import Flush
@@ -56,7 +56,7 @@ async def _converse(url: str, conversation: Conversation, options: Open, frame_m
     try:
         async with await connect(url, options) as stream:
             async for event in stream.converse(_spoken(conversation, frame_ms, begin)):
-                if not isinstance(event, Pong):
+                if not isinstance(event, Pong | Reconnected):
                     conversation.events.append((loop.time(), event))
     except EarloopError as error:
         conversation.fault = error

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 from aiohttp import ClientPayloadError, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from stt_server.errors import BadInput, TimedOut, TooLarge
+from stt_server.errors import BadInput, TimedOut, TooLarge, Unavailable
+from stt_server.logs import EventLog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Iterator
 
     from aiohttp import BodyPartReader
 
 T = TypeVar("T")
+
+log = EventLog("web")
 
 IN_MEMORY_BYTES: Final = 1 << 20  # a longer upload goes on to disk
 PIECE_BYTES: Final = 1 << 16
@@ -56,17 +60,20 @@ class Body:
             yield piece
 
     async def spooled(self) -> IO[bytes]:
-        """All of it in a temporary file, at its beginning. The caller closes it."""
+        """All of it in a temporary file, at its beginning. The caller closes it. Raises Unavailable on a full disk."""
         file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - handed to the caller
         try:
             async for piece in self.pieces():
-                if self._read <= IN_MEMORY_BYTES:
-                    file.write(piece)
-                else:  # a disk may be slow
-                    await asyncio.to_thread(file.write, piece)
-            file.seek(0)
+                with _on_disk():
+                    if self._read <= IN_MEMORY_BYTES:
+                        file.write(piece)
+                    else:  # a disk may be slow
+                        await asyncio.to_thread(file.write, piece)
+            with _on_disk():
+                file.seek(0)
         except BaseException:
-            file.close()
+            with suppress(OSError):  # what could not be written cannot be written now
+                file.close()
             raise
         return file
 
@@ -76,6 +83,18 @@ class Body:
         if self._read > self._bound:
             raise too_large(self._bound)
         return piece
+
+
+@contextmanager
+def _on_disk() -> Iterator[None]:
+    """That there is no room for an upload is our fault and may pass. Raises Unavailable."""
+    try:
+        yield
+    except OSError as error:
+        log.error("upload_not_kept", why=error.strerror, folder=tempfile.gettempdir())
+        raise Unavailable(
+            f"The server's disk took no more of the upload ({error.strerror}); send a shorter one, or try again later."
+        ) from error
 
 
 def check_length(stated: int | None, bound: int) -> None:

@@ -6,7 +6,6 @@ done to a clip on its way in.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from stt_server.corpus.listening import Outcome, Progress
     from stt_server.speech.alphabet import Alphabet
 
-__all__ = ["Finding", "Kind", "alphabet_misfits", "check_clips", "frames_needed", "write_findings_csv"]
+__all__ = ["Finding", "Kind", "check_clips", "frames_needed", "write_findings_csv"]
 
 NEAR_SILENCE_PEAK = 0.003  # of full scale, -50 dB: quieter than the noise of a quiet room at usual gain
 CLIPPED_SHARE = 0.01  # of the samples at full scale; a shout touches it, an overdriven recording stays there
@@ -79,12 +78,6 @@ def check_clips(
 def frames_needed(text: str) -> int:
     """Output frames that CTC needs to write `text`: one a character, and a blank between two of the same."""
     return len(text) + sum(left == right for left, right in pairwise(text))
-
-
-def alphabet_misfits(clips: Iterable[Clip], alphabet: Alphabet) -> Counter[str]:
-    """Each character that the alphabet lacks, and in how many clips it is."""
-    letters = set(alphabet.letters)
-    return Counter(char for clip in clips for char in set(normalize(clip.text, drop_unspellable=True)) - letters)
 
 
 def _check_text(clip: Clip, bounds: Bounds) -> Iterator[Finding]:

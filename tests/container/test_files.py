@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from stt_server.settings import PREFIX, Settings
-from stt_server.web.server import CLOSE_S
+from stt_server.store import ring
+from stt_server.web import server
 from tests.container.dockerfile import let_in, stages
 
 ROOT = Path(__file__).parents[2]
@@ -223,7 +224,7 @@ def test_as_many_uploads_as_are_taken_at_once_fit_where_they_are_kept():
 
 def test_the_engine_waits_longer_than_a_drain_takes():
     drain_s = Settings.model_fields["drain_s"].default
-    assert seconds(SERVER["stop_grace_period"]) >= drain_s + CLOSE_S + 5
+    assert seconds(SERVER["stop_grace_period"]) > drain_s + server.CLOSE_S + ring.CLOSE_S
 
 
 def test_the_build_of_compose_takes_arguments_that_the_dockerfile_has():

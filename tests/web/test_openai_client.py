@@ -15,6 +15,9 @@ from openai.types.audio import Transcription, TranscriptionVerbose
 from stt_server.errors import LimitReached
 from stt_server.messages import Final, Open
 from stt_server.speech.recognizer import Recognizer
+from stt_server.store import keys
+from stt_server.store.rights import KeyLimits, Scope
+from stt_server.store.ring import now
 from tests.bundles import spoken
 from tests.engine.toy import ToyStream, loud, quiet
 from tests.recordings import OPENAIS, recording
@@ -65,9 +68,11 @@ async def client(server: Server, **more) -> AsyncIterator[openai.AsyncOpenAI]:
         yield each
 
 
-async def asked(server: Server, file: bytes | None = None, name: str = "speech.wav", **more):
+async def asked(
+    server: Server, file: bytes | None = None, name: str = "speech.wav", *, api_key: str = "x", **more
+) -> Any:
     """What the client makes of the server's answer."""
-    async with client(server) as each:
+    async with client(server, api_key=api_key) as each:
         sent = (name, recording("wav", STOP_LIGHT) if file is None else file)
         return await each.audio.transcriptions.create(file=sent, model="whisper-1", **more)
 
@@ -254,6 +259,33 @@ async def test_a_limit_is_a_rate_limit_error_with_its_retry_after(start: Start):
         await asked(await start(Limited()))
     assert (caught.value.type, caught.value.code) == ("rate_limit_error", "rate_limit_exceeded")
     assert caught.value.response.headers["Retry-After"] == "3600"
+
+
+async def key(server: Server, *scopes: Scope, **limits: int) -> str:
+    """A key of the server, which asks for one from then on."""
+    with server.services.store.write() as connection:
+        made = keys.create(connection, "a test", scopes, now(), limits=KeyLimits(**limits))
+    await server.services.keys.renewed()
+    return made
+
+
+async def test_keys_are_the_packages_own_errors_and_the_right_one_works(real: Server):
+    good, nosy = await key(real, Scope.STREAM), await key(real, Scope.MONITOR)
+    with pytest.raises(openai.AuthenticationError) as wrong:
+        await asked(real)
+    assert (wrong.value.type, wrong.value.code) == ("authentication_error", "invalid_api_key")
+    with pytest.raises(openai.PermissionDeniedError) as forbidden:
+        await asked(real, api_key=nosy)
+    assert forbidden.value.type == "permission_error"
+    assert (await asked(real, api_key=good)).text == "stop light"
+
+
+async def test_a_key_that_used_up_its_requests_is_rate_limited(real: Server):
+    made = await key(real, Scope.STREAM, requests_per_minute=1)
+    assert (await asked(real, api_key=made)).text == "stop light"
+    with pytest.raises(openai.RateLimitError) as caught:
+        await asked(real, api_key=made, stream=True)
+    assert 1 <= int(caught.value.response.headers["Retry-After"]) <= 60
 
 
 async def test_a_fault_of_ours_is_an_internal_server_error_with_its_id(start: Start):

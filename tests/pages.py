@@ -16,6 +16,7 @@ from typer.main import get_command
 from stt_server.cli import COMMANDS, program
 from stt_server.metrics import Metrics
 from stt_server.settings import readme_table
+from stt_server.web.routes import readme_table as routes_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -103,6 +104,7 @@ def _labels(name: str) -> tuple[str, ...]:
 
 PARTS = (
     Part("README.md", "settings", readme_table),
+    Part("README.md", "routes", routes_table),
     Part("stt_server/commands/README.md", "commands", commands_page),
     Part("stt_server/web/README.md", "metrics", metrics_page),
 )

@@ -13,6 +13,7 @@ from stt_server.engine.limits import Limits
 from stt_server.logs import EventLog
 from stt_server.metrics import Metrics
 from stt_server.speech.bundle import find_bundle
+from stt_server.speech.golden import check_golden
 from stt_server.speech.recognizer import Recognizer as BundleRecognizer
 from stt_server.speech.recognizer import RecognizerSettings
 from stt_server.store.database import open_database
@@ -70,9 +71,11 @@ async def _store(settings: Settings, metrics: Metrics) -> AsyncIterator[tuple[Da
 
 
 def load_recognizer(settings: Settings) -> Recognizer:
-    """The bundle that the settings name, ready to recognise."""
+    """The bundle that the settings name, ready to recognise. Raises NotFound, BadBundle."""
     folder = find_bundle(settings.model, settings.data)
     recognizer = BundleRecognizer.load(folder, threads=settings.threads, settings=recognizer_settings(settings))
+    if settings.check_model:
+        check_golden(recognizer)  # 0.1 s
     recognizer.warm(limits(settings).max_batch)
     log.info("model_loaded", model=recognizer.name, language=recognizer.language, folder=str(folder))
     return recognizer

@@ -59,6 +59,7 @@ class Settings(BaseSettings):
         None, description="Certificate chain in PEM; with `tls_key` the server speaks TLS"
     )
     tls_key: Path | None = Field(None, description="The certificate's private key in PEM")
+    check_model: bool = Field(True, description="Refuse to start with a model that mishears its bundle's golden clip")
 
     engines: int = Field(1, ge=1, le=64, description="Inference threads, each with its own batcher")
     threads: int = Field(1, ge=1, le=64, description="Threads inside one call of the acoustic model")

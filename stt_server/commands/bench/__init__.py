@@ -1,4 +1,6 @@
-"""`earloop bench load`: how a server does under many streams at once; what each figure means, `report` defines."""
+"""`earloop bench load`: how a server does under many streams at once; what each figure means, `report` defines.
+`earloop bench soak`: whether it grows; what counts as growth, `growth` defines.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from stt_server.commands.bench.report import Percentiles
     from stt_server.commands.bench.run import Result
+    from stt_server.commands.bench.soak import SoakResult
 
 app = typer.Typer()
 
@@ -45,8 +48,7 @@ def load(
     from stt_server.commands.bench.run import Load, run
     from stt_server.settings import load_settings
 
-    if file and not file.absolute().parent.is_dir():
-        raise NotFound(f"There is no folder {file.absolute().parent} for {file.name}; make it first.")
+    _check_folder(file)
     plan = Load(streams, seconds, frame_ms, silence_ms, url, corpus)
     result = run(plan, load_settings(model=model or None), lambda text: typer.echo(text, err=True))
     if file:
@@ -55,6 +57,60 @@ def load(
         typer.echo(f"{name:<38}{value}")
     if result.figures.failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def soak(
+    streams: Annotated[int, typer.Option(help="Clients at the same time.", min=1, max=1000)] = 20,
+    minutes: Annotated[float, typer.Option(help="How long, behind a warm-up of a fifth of that.", min=0.1)] = 10,
+    most_growth: Annotated[float, typer.Option(help="Percent by which memory must not grow.", min=0.1)] = 2,
+    url: Annotated[str, typer.Option(help="A running server; without it, one is started.")] = "",
+    corpus: Annotated[
+        str, typer.Option(help="Speech to send: a folder, a manifest, a corpus' name; else the model's evaluation kit.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="Model to start the server with, or that the server at --url has.")] = "",
+    file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write figures and samples.")] = None,
+) -> None:
+    """Let clients of all kinds come and go in real time; watch memory, threads, descriptors and tasks.
+
+    Ends with code 1 when the server grew or a client failed.
+    """
+    from stt_server.commands.bench.soak import Soak, run_soak
+    from stt_server.settings import load_settings
+
+    _check_folder(file)
+    plan = Soak(streams, 60 * minutes, most_growth, url, corpus)
+    result = run_soak(plan, load_settings(model=model or None), lambda text: typer.echo(text, err=True))
+    if file:
+        file.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
+    for name, value in _soak_rows(result):
+        typer.echo(f"{name:<20}{value}")
+    if not result.sound:
+        raise typer.Exit(1)
+
+
+def _check_folder(file: Path | None) -> None:
+    if file and not file.absolute().parent.is_dir():
+        raise NotFound(f"There is no folder {file.absolute().parent} for {file.name}; make it first.")
+
+
+def _soak_rows(result: SoakResult) -> Iterator[tuple[str, str]]:
+    machine, growth = result.machine, result.growth
+    yield "machine", f"{machine.cpu}, {machine.cores} cores, load {machine.load}, onnxruntime {machine.onnxruntime}"
+    yield "model", result.model
+    yield "clients", f"{result.soak.streams} at once for {result.soak.seconds:g} s, {result.refused} refused"
+    yield "visits", ", ".join(f"{count} {kind}" for kind, count in sorted(result.visits.items()))
+    yield "server", f"{result.cpu_share:.0%} of a core"
+    first, last, rest = growth.first_mb, growth.last_mb, growth.rest_mb
+    yield "memory", f"{first:g} to {last:g} MB ({growth.percent:+g} %), at most {growth.peak_mb:g}"
+    yield "memory at rest", f"{rest[0]:g} to {rest[1]:g} MB"
+    for name in ("threads", "descriptors", "tasks"):
+        before, after = getattr(growth, name)
+        yield f"{name} at rest", f"{before} to {after}"
+    for fault, count in result.faults.items():
+        yield "failed", f"{count} × {fault}"
+    for excess in result.excess:
+        yield "grew", excess
 
 
 def _rows(result: Result) -> Iterator[tuple[str, str]]:

@@ -23,14 +23,21 @@ if TYPE_CHECKING:
 START_S = 60.0
 STOP_S = 20.0
 ANSWER_S = 5.0
+STREAMS_OPEN = "earloop_streams_open{"
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Of the server's process, by its own `/metrics`: CPU seconds since its start, resident memory in bytes."""
+    """Of the server's process, by its own `/metrics`: CPU seconds since its start, resident memory in bytes, and how
+    many streams, descriptors, threads and tasks there are.
+    """
 
     cpu_s: float
     memory: float
+    streams: int
+    descriptors: int
+    threads: int
+    tasks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,14 @@ def usage(url: str) -> Usage:
     """What the server's process has used so far. Raises Unavailable, Internal where it does not tell."""
     values = dict(line.rsplit(" ", 1) for line in _get(f"{url}/metrics").splitlines() if not line.startswith("#"))
     try:
-        return Usage(float(values["process_cpu_seconds_total"]), float(values["process_resident_memory_bytes"]))
+        return Usage(
+            cpu_s=float(values["process_cpu_seconds_total"]),
+            memory=float(values["process_resident_memory_bytes"]),
+            streams=sum(int(float(count)) for name, count in values.items() if name.startswith(STREAMS_OPEN)),
+            descriptors=int(float(values["process_open_fds"])),
+            threads=int(float(values["earloop_threads"])),
+            tasks=int(float(values["earloop_tasks"])),
+        )
     except KeyError as error:
         raise Internal(f"{url}/metrics has no {error}; CPU and memory are known on Linux only.") from error
 

@@ -29,6 +29,8 @@ _ALWAYS: Final = {
 }
 # Asked for again each time and answered 304 by ETag: files have no hash in their name, and a page must fit its server.
 CACHE: Final = "no-cache"
+# Said here: by itself Python asks the machine, which may call a script something that no browser runs.
+TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 async def front(_: web.Request) -> web.StreamResponse:
@@ -41,7 +43,8 @@ async def static(request: web.Request) -> web.FileResponse:
     name = request.match_info["name"]
     if name not in _static_files():
         raise NotFound(f"There is nothing at {request.path}.")
-    return web.FileResponse(STATIC / name)
+    path = STATIC / name
+    return web.FileResponse(path, headers={"Content-Type": f"{TYPES[path.suffix]}; charset=utf-8"})
 
 
 @cache

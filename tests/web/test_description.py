@@ -1,7 +1,5 @@
 """The description of the plain routes: that it is one, that it names what there is, that the server gives it."""
 
-from __future__ import annotations
-
 from importlib import metadata
 
 import schemathesis

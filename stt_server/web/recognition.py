@@ -46,7 +46,7 @@ async def transcribe(session: Session, pieces: AsyncIterator[bytes], tell: Tell 
         if not hearing.done():
             raise Unavailable(f"The last words did not come within {RESULT_S:g} s; the server is overloaded.")
         said = hearing.result()
-        if not (feeding.done() or session.options.live):
+        if not (session.options.live or _heard_all(session, feeding)):
             raise Unavailable("The server is shutting down and has not heard all of the file; send it again.")
         return said
     finally:
@@ -72,10 +72,18 @@ async def decoded(file: IO[bytes], max_s: float) -> AsyncGenerator[bytes, None]:
         blocks.close()
 
 
-async def _feed(session: Session, pieces: AsyncIterator[bytes]) -> None:
+async def _feed(session: Session, pieces: AsyncIterator[bytes]) -> int:
+    """How many bytes there were. A session that the server ends takes no more of them, and says nothing."""
+    fed = 0
     async for piece in pieces:
+        fed += len(piece)
         await session.send(Audio(piece))
     await session.send(Finish())
+    return fed
+
+
+def _heard_all(session: Session, feeding: asyncio.Task[int]) -> bool:
+    return feeding.done() and feeding.exception() is None and feeding.result() == session.received_bytes
 
 
 async def _hear(session: Session, tell: Tell | None) -> Transcript:

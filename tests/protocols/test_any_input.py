@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stt_server.errors import EarloopError
-from stt_server.messages import Audio, Finish, Flush, Open, Resume
+from stt_server.messages import Audio, Finish, Flush, Open, Resume, Transcript
 from stt_server.protocols import openai, stt
 from stt_server.protocols.codec import MAX_REASON_BYTES, Codec, Reply, close_reason
 from stt_server.protocols.native import NativeCodec
@@ -105,13 +105,36 @@ def test_any_stt_request_is_a_file_raw_audio_or_a_typed_error(container, head, q
         assert spec is None or spec.sample_rate >= 0
 
 
-@given(
-    fields=st.lists(
-        st.tuples(st.sampled_from(["model", "response_format", "stream", "keywords[]"]), st.text(max_size=9))
-    )
+FORM_FIELDS = st.sampled_from(
+    "model language languages[] response_format stream keywords[] prompt temperature include[] known_speaker_names[] "
+    "timestamp_granularities[] chunking_strategy chunking_strategy[type] chunking_strategy[threshold] x[ x[] []".split()
 )
+FORM_VALUES = st.text(max_size=9) | st.sampled_from(
+    [
+        "verbose_json",
+        "word",
+        "true",
+        "logprobs",
+        "auto",
+        "server_vad",
+        "1e999",
+        "nan",
+        '{"type":"server_vad"}',
+        "{}",
+        "[]",
+    ]
+)
+
+
+@given(fields=st.lists(st.tuples(FORM_FIELDS, FORM_VALUES), max_size=6))
 def test_any_form_is_a_request_or_a_typed_error(fields):
     try:
-        openai.parse_form(fields)
+        asked = openai.parse_form(fields)
+        openai.check_language(asked, "en")
     except EarloopError as error:
         assert json.loads(openai.refusal(error))["error"]["message"]
+        assert error.field
+    else:
+        body, _ = openai.answer(Transcript("m", "en", 1.0), asked)
+        body.encode()
+        ", ".join(openai.ignored(asked, takes_hotwords=False)).encode("ascii")

@@ -31,11 +31,13 @@ TWO_LOUD = wav(loud(3) + quiet(3) + loud(2) + quiet(3))
 
 
 class Halting(Listener):
-    """Hears the first utterance; from there on nothing until its gate is set."""
+    """Hears the first utterance; from there on nothing until its gate is set. `passing`: of the next streams all."""
+
+    passing = False
 
     def take(self, stream: ToyStream) -> list:
         events = super().take(stream)
-        if any(isinstance(event, Final) and event.utterance == 0 for event in events):
+        if not self.passing and any(isinstance(event, Final) and event.utterance == 0 for event in events):
             self.gate.clear()
         return events
 
@@ -209,6 +211,29 @@ async def test_a_client_that_does_not_read_its_stream_is_cut_off(start: Start):
         mute.sendall(head.encode() + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + body)
         await until(lambda: server.counted("earloop_failures_total{code=timed_out}") >= 1)
         await server.empty()
+
+
+async def test_a_server_that_leaves_does_not_give_half_a_file_for_a_whole_one(start: Start):
+    """Its streams are finished where they are: live ones keep what was said, a file must be sent again."""
+    halting = Halting()
+    server = await start(halting, max_queue_s=2.0)
+    long = wav((loud(3) + quiet(3)) * 40)
+    try:
+        async with streaming(server, long) as stream:
+            await anext(stream)
+            whole = asyncio.create_task(asked(server, long))
+            await until(lambda: server.streams == 2)
+            leaving = asyncio.create_task(server.services.engines.drain(PATIENCE_S))
+            await until(lambda: not server.services.engines.ready)
+            halting.passing = True
+            halting.gate.set()
+            with pytest.raises(openai.APIError, match="shutting down"):
+                _ = [event async for event in stream]
+            with pytest.raises(openai.InternalServerError, match="shutting down"):
+                await whole
+            await leaving
+    finally:
+        halting.gate.set()
 
 
 # --------------------------------------------------------------------------------------------------------------- errors

@@ -68,7 +68,7 @@ BAD = {
     "a wav cut in its header": (wav()[:30], "", 400, "bad_audio"),
     "a wav without samples": (wav(b""), "", 400, "bad_audio"),
     "a damaged flac": (flac()[:200] + b"\0" * 400, "", 400, "bad_audio"),
-    "a video": (b"\0\0\0\x20ftypisom" + bytes(200), "", 415, "unsupported"),
+    "a film": (b"0&\xb2u\x8ef\xcf\x11" + bytes(200), "", 415, "unsupported"),
     "a format that is none": (SPEECH, "?format=12BIT", 415, "unsupported"),
     "a rate that is none": (SPEECH, "?sample_rate=fast", 400, "bad_option"),
     "a rate out of range": (SPEECH, "?format=4K_PCM16", 400, "bad_option"),

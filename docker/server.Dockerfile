@@ -48,11 +48,12 @@ LABEL org.opencontainers.image.title="Earloop server" \
 ENV ORT_DISABLE_TELEMETRY=1
 COPY --from=environment /opt/earloop /opt/earloop
 COPY docker/healthcheck.py /opt/earloop/
-# An image that does not hear its model's golden clip is not built. Everything is byte-compiled here, the base's
-# standard library too, because nothing can be written later. /data belongs to the group 0 as well, which is the group
-# of any user that `docker run --user NUMBER` makes up.
+# An image that lacks a module to serve with, or does not hear its model's golden clip, is not built. Everything is
+# byte-compiled here, the base's standard library too, because nothing can be written later. /data belongs to the group 0
+# as well, which is the group of any user that `docker run --user NUMBER` makes up.
 RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
     python -m pip --python /opt/earloop/bin/python install --no-cache-dir --no-index --no-deps /wheels/*.whl \
+    && /opt/earloop/bin/earloop serve --help > /dev/null \
     && /opt/earloop/bin/earloop models verify en-small \
     && python -m compileall -q -x '/(test|tests|site-packages|lib2to3|idlelib|ensurepip)/' \
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \

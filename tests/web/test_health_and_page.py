@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from stt_server.web import page
 from tests.web.conftest import Server, heard_until
 
 
@@ -79,3 +80,7 @@ async def test_a_method_that_is_not_allowed_names_those_that_are(server: Server,
         assert answer.status == 405
         assert "GET" in answer.headers["Allow"]
         assert (await answer.json())["error"]["code"] == "bad_input"
+
+
+def test_every_file_of_the_page_has_a_type():
+    assert {file.suffix for file in page.STATIC.iterdir()} <= set(page.TYPES)

@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+from functools import cache
 
 import numpy as np
 import pytest
 
 from stt_server.commands.bench.clips import from_kit
+from stt_server.commands.bench.script import Speech
 from stt_server.speech.bundle import load_bundle, shipped
 from stt_server.speech.pcm import to_int16
 from tests.engine.toy import RATE
@@ -18,13 +20,18 @@ BOUND_S = 2.0  # from a flush to its final, 95 of 100, of those who were admitte
 
 def kit_speech(seconds: float, number: int) -> bytes:
     """Speech of the kit, from another place in it for each stream, as s16le at 16 kHz."""
-    clips = from_kit(load_bundle(shipped()))
+    clips = _kit()
     dice = np.random.default_rng(number)
     parts, length = [], 0
     while length < seconds * RATE:
         parts.append(clips[int(dice.integers(len(clips)))].samples)
         length += len(parts[-1])
     return to_int16(np.concatenate(parts)[: int(seconds * RATE)]).tobytes()
+
+
+@cache
+def _kit() -> list[Speech]:
+    return from_kit(load_bundle(shipped()))
 
 
 def one_core(number: int):

@@ -1,0 +1,107 @@
+"""Two thousand streams over real sockets, ended in every way there is: nothing of them may stay."""
+
+import asyncio
+import gc
+import json
+import threading
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from stt_server.engine.inbox import Lane
+from stt_server.engine.session import Session
+from tests.engine.toy import ToyStream, loud
+from tests.web.conftest import until
+
+STREAMS = 2000
+TOGETHER = 20
+PIECE = loud(1.5)
+DESCRIPTORS = Path("/proc/self/fd")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DESCRIPTORS.is_dir(), reason="descriptors are counted in /proc")
+async def test_two_thousand_streams_leave_no_object_task_thread_or_descriptor(start):
+    server = await start(max_streams=4 * TOGETHER)
+    await visit_all(server, 10 * TOGETHER)  # what is made once, on first use
+    before = await settled(server)
+    series = server.services.metrics.render().count(b"\n")
+    await visit_all(server, STREAMS)
+    await until(lambda: no_more(held(), before))
+    assert server.services.metrics.render().count(b"\n") == series
+    assert server.counted("earloop_streams_total{protocol=native}") >= STREAMS / 2
+
+
+async def visit_all(server, streams):
+    """`TOGETHER` clients at a time, each ending its streams in another way."""
+
+    async def visit_again(first):
+        for number in range(first, streams, TOGETHER):
+            with suppress(ConnectionClosed):
+                await WAYS[number % len(WAYS)](server)
+
+    await asyncio.gather(*(visit_again(first) for first in range(TOGETHER)))
+
+
+async def finishes(server):
+    async with server.socket() as socket:
+        await socket.send(json.dumps({"type": "open"}))
+        await socket.send(PIECE)
+        await socket.send(json.dumps({"type": "finish"}))
+        async for _ in socket:
+            pass
+
+
+async def speaks_vosk(server):
+    async with server.socket("/") as socket:
+        await socket.send(PIECE)
+        await socket.send('{"eof" : 1}')
+        async for _ in socket:
+            pass
+
+
+async def leaves(server):
+    async with server.socket() as socket:
+        await socket.send(json.dumps({"type": "open"}))
+        await socket.send(PIECE)
+
+
+async def vanishes(server):
+    async with server.socket() as socket:
+        await socket.send(json.dumps({"type": "open"}))
+        await socket.send(PIECE)
+        await socket.recv()
+        socket.transport.abort()
+
+
+async def errs(server):
+    async with server.socket() as socket:
+        await socket.send(json.dumps({"type": "open", "sample_rate": 1}))
+        async for _ in socket:
+            pass
+
+
+WAYS = (finishes, speaks_vosk, leaves, vanishes, errs)
+
+
+def held() -> Counter[str]:
+    gc.collect()
+    kinds = Counter(type(each).__name__ for each in gc.get_objects() if isinstance(each, (Lane, Session, ToyStream)))
+    kinds["tasks"] = len(asyncio.all_tasks())
+    kinds["threads"] = threading.active_count()
+    kinds["descriptors"] = sum(1 for _ in DESCRIPTORS.iterdir())
+    return kinds
+
+
+def no_more(now, before):
+    return all(count <= before[name] for name, count in now.items())
+
+
+async def settled(server) -> Counter[str]:
+    """What is held when the last stream is gone and its connection closed."""
+    await server.empty()
+    await until(lambda: not any(held()[kind] for kind in ("Lane", "Session", "ToyStream")))
+    return held()

@@ -3,6 +3,7 @@
 //     idle ── press ──► starting ── ready ──► live ── press ──► finishing ── finished ──► idle
 //                           └──────────── whatever goes wrong: an alert ────────────────────┘
 
+import { Door } from "./key.js";
 import { Latency } from "./latency.js";
 import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
@@ -12,6 +13,11 @@ import { transcribe } from "./upload.js";
 
 const $ = (id) => document.getElementById(id);
 
+const door = new Door({ form: $("door"), input: $("key"), alert: $("key-alert") }, () => {
+  alarm(null);
+  $("status").textContent = "Key accepted";
+  $("mic").focus();
+});
 const meter = new Meter($("meter"));
 const transcript = new Transcript({
   scroller: document.querySelector("main"),
@@ -84,6 +90,7 @@ class Session {
     current = null;
     show("idle");
     alarm(sentence);
+    if (sentence) door.check(); // the key may be what is wrong
     if (!sentence && this.stream && !this.heard) $("status").textContent = "Nothing was heard.";
   }
 
@@ -133,6 +140,8 @@ function showModel({ model, language }) {
   $("model").hidden = false;
 }
 
+door.check();
+
 // What runs here, before the first word; a server without an answer says it when a stream opens.
 fetch("readyz")
   .then((answer) => answer.json())
@@ -179,6 +188,7 @@ async function read(file) {
     transcript.addFile(file.name, await transcribe(file));
   } catch (error) {
     alarm(error.message);
+    door.check();
   }
   $("status").textContent = current ? before : LABELS.idle[1];
 }

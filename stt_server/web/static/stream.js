@@ -1,5 +1,7 @@
 // The browser's side of the native protocol on /v1/stream: audio and commands go in, the server's messages come out.
 
+import { addKey, withKey } from "./key.js";
+
 const OPEN_MS = 10_000;
 const FINISH_MS = 15_000;
 const HELD_S = 10; // audio that may wait for a slow network or a server not yet ready, in seconds
@@ -16,6 +18,7 @@ export class Stream {
     this.finishing = false;
     this.address = new URL("v1/stream", document.baseURI);
     const socketAddress = new URL(this.address);
+    addKey(socketAddress);
     socketAddress.protocol = this.address.protocol === "https:" ? "wss:" : "ws:";
     this.socket = new WebSocket(socketAddress);
     this.socket.binaryType = "arraybuffer";
@@ -90,8 +93,9 @@ function broken({ code, reason }) {
 // room refuses with 400: then what was wrong has passed.
 async function refusal(address) {
   try {
-    const answer = await fetch(address, { signal: AbortSignal.timeout(3000) });
+    const answer = await fetch(address, { headers: withKey(), signal: AbortSignal.timeout(3000) });
     const said = await answer.json().catch(() => ({}));
+    if ([401, 403, 429].includes(answer.status)) return said.error?.message ?? "The server refuses this page.";
     if (answer.status !== 503) return "The connection failed; press the microphone to try again.";
     return `The server is busy: ${said.error?.message ?? "try again in a moment"}.`;
   } catch {

@@ -1,5 +1,7 @@
 // A recording, posted as a whole; any format the server can read.
 
+import { withKey } from "./key.js";
+
 const ANSWER_MS = 300_000;
 
 // The text of a file. Throws an Error with a sentence to show.
@@ -10,7 +12,7 @@ export async function transcribe(file) {
   let answer;
   try {
     const signal = AbortSignal.timeout(ANSWER_MS);
-    answer = await fetch("v1/audio/transcriptions", { method: "POST", body: form, signal });
+    answer = await fetch("v1/audio/transcriptions", { method: "POST", headers: withKey(), body: form, signal });
   } catch (error) {
     const late = error.name === "TimeoutError";
     const sentence = late ? "took the server too long" : "did not reach the server: is it still running?";

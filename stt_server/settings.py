@@ -75,7 +75,9 @@ class Settings(BaseSettings):
     max_queue_s: float = Field(10, gt=0, description="Seconds of audio a stream may be ahead before the sender waits")
     max_body_mb: int = Field(64, ge=1, description="Largest upload, in MiB")
     max_stream_s: float = Field(3600, gt=0, description="Seconds of audio in one stream before it is ended")
-    idle_timeout_s: float = Field(30, gt=0, description="Seconds without a message before a stream is closed")
+    max_session_s: float = Field(14400, gt=0, description="Seconds one connection may last, whatever it sends")
+    max_connections: int = Field(512, ge=1, description="Connections at once of any kind; the next gets 503")
+    idle_timeout_s: float = Field(30, gt=0, description="Seconds without a message before a connection is closed")
     write_timeout_s: float = Field(10, gt=0, description="Seconds a slow reader may block an answer")
     resume_s: float = Field(
         10, ge=0, le=300, description="Seconds a stream waits for its client when the connection breaks; 0: not at all"

@@ -14,6 +14,7 @@ from aiohttp import web
 from stt_server.errors import BadOption, Conflict, EarloopError
 from stt_server.logs import EventLog
 from stt_server.web.addresses import is_loopback, url_of
+from stt_server.web.connections import Connections, Site
 from stt_server.web.routes import application
 from stt_server.web.tls import certificate_of
 
@@ -35,22 +36,27 @@ async def serving(services: Services) -> AsyncIterator[str]:
     """Listen at the settings' host and port; gives the URL. Raises Conflict for a port in use, BadOption."""
     host, port = services.settings.host, services.settings.port
     certificate = certificate_of(services.settings)
+    app, connections = application(services), Connections(services.settings, services.metrics)
+    app.middlewares.insert(0, connections.note)
     runner = web.AppRunner(
-        application(services),
+        app,
         access_log=None,  # a line per request, and with it a key that is in a query
         handler_cancellation=True,  # a client that goes away frees its place at once
         keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=CLOSE_S,
     )
     await runner.setup()
+    assert runner.server is not None
     try:
         try:
-            await web.TCPSite(runner, host, port, ssl_context=certificate.context if certificate else None).start()
+            accepted = connections.of(runner.server)
+            await Site(runner, host, port, accepted, certificate.context if certificate else None).start()
         except OSError as error:
             raise _cannot_listen(error, host, port) from error
         warn_if_open(services.settings)
-        with _reloading(certificate):
-            yield url_of(host, runner.addresses[0][1], "https" if certificate else "http")
+        async with connections.watched(runner.server):
+            with _reloading(certificate):
+                yield url_of(host, runner.addresses[0][1], "https" if certificate else "http")
     finally:
         await runner.cleanup()
 

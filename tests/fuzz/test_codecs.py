@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import ClassVar
 from urllib.parse import parse_qsl
 
@@ -13,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from stt_server.errors import Busy, Internal, TimedOut, TooLarge, Unavailable
 from tests.fuzz import inputs
-from tests.fuzz.budget import both_runs, counted, drawn, played, wanted
+from tests.fuzz.budget import both_runs, counted, drawn, play, played
 from tests.fuzz.bulk import converse
 from tests.fuzz.talk import SOUNDS, NativeTalk, Talk, VoskTalk
 
@@ -121,17 +120,7 @@ def test_any_conversation_keeps_the_protocol(machine: type[Conversation], nightl
 
 @both_runs
 def test_recorded_conversations_survive_accidents(nightly: bool):
-    name = "damaged conversations in bulk"
-    run = random.SystemRandom().getrandbits(32) if nightly else 1
-    with counted(name, nightly=nightly):
-        for case in range(wanted(name, nightly=nightly)):
-            seed = f"{run}:{case}"
-            try:
-                converse(seed)
-            except BaseException as error:
-                error.add_note(f"play it again with tests.fuzz.bulk.converse({seed!r})")
-                raise
-            played[name] += 1
+    play("damaged conversations in bulk", converse, nightly=nightly)
 
 
 @both_runs

@@ -112,8 +112,9 @@ def open_database(data: Path, url: str = "", *, as_it_is: bool = False) -> Datab
 
 def _upgrade(database: Database) -> None:
     with database.write(START_S) as connection:
-        if migrate.upgrade(connection):
-            log.info("database_upgraded", revision=migrate.newest_revision())
+        before = migrate.revision(connection)
+        if migrate.upgrade(connection) and before:
+            log.info("database_upgraded", before=before, now=migrate.newest_revision())
         connection.execute(text("UPDATE alembic_version SET version_num = version_num"))  # can it be written?
 
 

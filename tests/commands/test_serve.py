@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from stt_server.commands.serve import serve
 from stt_server.settings import Settings
@@ -108,3 +109,29 @@ async def test_a_second_signal_ends_the_process_at_once(shipped):
         await logged(process, "draining")
         process.terminate()
         assert await asyncio.wait_for(process.wait(), PATIENCE_S) == -signal.SIGTERM
+
+
+async def test_beyond_loopback_the_first_start_prints_an_admins_key_once_and_it_works(shipped, tmp_path):
+    words = ("--model", shipped, "--port", "0", "--host", "0.0.0.0", "--data", str(tmp_path))
+    async with serving(*words) as (process, url):
+        assert process.stdout
+        line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)).decode()
+        found = re.search(r"shown this once: (el_[0-9a-f]{16}_\S{43})$", line.strip())
+        assert found, line
+        async with connect(url.replace("http", "ws") + f"/v1/stream?key={found[1]}") as stream:
+            await stream.send(bytes(16_000))
+            assert json.loads(await asyncio.wait_for(stream.recv(), PATIENCE_S))["type"] == "ready"
+        with pytest.raises(InvalidStatus, match="401"):
+            await connect(url.replace("http", "ws") + "/v1/stream")
+    async with serving(*words) as (process, _):
+        process.terminate()
+        assert process.stdout
+        assert b"el_" not in await asyncio.wait_for(process.stdout.read(), PATIENCE_S)
+
+
+async def test_a_damaged_database_is_a_sentence_and_exit_code_7(shipped, tmp_path):
+    (tmp_path / "earloop.db").write_bytes(b"nonsense" * 1000)
+    code, errors = await ended("--model", shipped, "--data", str(tmp_path), "--port", "0")
+    assert code == 7
+    assert "is no database, or damaged" in errors
+    assert "Traceback" not in errors

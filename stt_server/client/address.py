@@ -64,13 +64,13 @@ def stream_url(url: str) -> str:
 def trust(tls: ssl.SSLContext | Path | str | None, address: str) -> ssl.SSLContext | None:
     """How to check the server's certificate: as a context says, or against a certificate authority's file.
 
-    None where the address has no TLS, or to trust whom the machine trusts. Raises BadOption for a file that is none.
+    None where the address has no TLS; without a word whom the machine trusts. Raises BadOption for a file that is none.
     """
-    if tls is None or not address.startswith("wss:"):
+    if not address.startswith("wss:"):
         return None
     if isinstance(tls, ssl.SSLContext):
         return tls
     try:
-        return ssl.create_default_context(cafile=str(tls))
+        return ssl.create_default_context(cafile=None if tls is None else str(tls))
     except OSError as error:  # also what is no certificate
         raise BadOption(f"{tls} is no file of certificates in PEM ({error}).", field="tls") from error

@@ -218,9 +218,8 @@ async def test_a_key_never_reaches_a_log(start: Start, http, caplog):
     caplog.set_level(logging.DEBUG)
     server = await start()
     key = await make_key(server)
-    wrong = key[:-1]
-    for shown in (key, wrong):
-        secret = shown.split("_", 2)[2][:20]
+    secret = key.split("_", 2)[2][:20]
+    for shown in (key, key[:-1]):
         for request in (f"/v1/models?key={shown}", f"/nothing?api_key={shown}", f"/v1/stream?key={shown}"):
             async with http.get(server.url + request, headers=bearer(shown)) as answer:
                 assert secret not in await answer.text()
@@ -276,10 +275,10 @@ async def test_uploads_per_minute_are_bound_per_key_and_say_when_to_return(start
     answers = []
     for _ in range(3):
         async with http.post(f"{server.url}/stt", data=wav(), headers=bearer(key)) as answer:
-            answers.append(answer.status)
-            wait = answer.headers.get("Retry-After")
-    assert answers == [200, 200, 429]
-    assert 50 <= int(wait or 0) <= 60
+            answers.append((answer.status, int(answer.headers.get("Retry-After", 0))))
+    assert answers[:2] == [(200, 0), (200, 0)]
+    assert answers[2][0] == 429
+    assert 50 <= answers[2][1] <= 60
 
 
 async def test_audio_is_counted_by_key_for_streams_and_uploads(start: Start, http):

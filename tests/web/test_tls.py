@@ -10,8 +10,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from stt_server.errors import BadOption
+from stt_server.client import connect
+from stt_server.errors import BadOption, Unauthorized, Unavailable
+from stt_server.messages import Final
 from tests.web.conftest import SPEECH, Start, finals, said, until
+from tests.web.keys import make_key
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl (apt-get install openssl)")
 
@@ -41,6 +44,23 @@ async def test_pages_and_streams_come_encrypted_and_the_url_says_so(start: Start
         await socket.send(SPEECH)
         await socket.send('{"type":"finish"}')
         assert finals(await said(socket)) == ["la la la"]
+
+
+async def test_our_own_client_streams_over_it_with_its_key(start: Start, tmp_path):
+    files = make(tmp_path)
+    server = await start(**files)
+    key = await make_key(server)
+    async with await connect(server.url, key=key, tls=files["tls_certificate"]) as stream:
+        heard = [event.text async for event in stream.converse(pieces()) if isinstance(event, Final)]
+    assert heard[0] == "la la la"
+    with pytest.raises(Unauthorized, match="not valid"):
+        await connect(server.url, key=key[:-1], tls=files["tls_certificate"])
+    with pytest.raises(Unavailable, match="no certificate to trust"):
+        await connect(server.url, key=key)
+
+
+async def pieces():
+    yield SPEECH
 
 
 async def test_under_its_own_name_browsers_are_told_to_stay_with_tls(start: Start, http, tmp_path):

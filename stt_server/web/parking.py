@@ -27,13 +27,14 @@ from stt_server.messages import Failed, Ready, Resumed
 
 if TYPE_CHECKING:
     from stt_server.engine.session import Session
-    from stt_server.errors import TooLarge
+    from stt_server.errors import EarloopError
     from stt_server.messages import Event
     from stt_server.metrics import Metrics
     from stt_server.protocols.codec import Codec, Message
     from stt_server.services import Services
 
 TOKEN_BYTES: Final = 24
+DISMISS_S: Final = 1.0
 
 log = EventLog("parking")
 
@@ -43,6 +44,9 @@ class Line(Protocol):
 
     def cut(self) -> None:
         """End now: another one goes on with the stream."""
+
+    def dismiss(self) -> None:
+        """End now: the server leaves, and no stream was opened."""
 
 
 @dataclass(slots=True, eq=False)
@@ -54,7 +58,7 @@ class Stream:
     line: Line | None
     session: Session | None = None
     finishing: bool = False  # the client has said Finish
-    over: TooLarge | None = None  # the stream reached its bound and is being finished
+    over: EarloopError | None = None  # the stream reached a bound and is being finished
     token: str = ""  # of a stream that can be resumed
     token_before: str = ""  # good until the client shows that it has the other
     resume_s: float = 0.0
@@ -89,6 +93,7 @@ class Parking:
         self._streams: dict[str, Stream] = {}  # by session
         self._parked: dict[str, Stream] = {}  # the same, those of them that wait; the longest first
         self._closed = False
+        self.unopened: dict[Line, asyncio.Task[None] | None] = {}  # connections without a stream, and who serves them
 
     def enlist(self, stream: Stream) -> None:
         """A stream just opened can be resumed, unless that is switched off."""
@@ -145,6 +150,13 @@ class Parking:
         self._closed = True
         for stream in list(self._parked.values()):
             self.drop(stream, None)
+
+    async def dismiss(self) -> None:
+        """Tell the connections that opened nothing to go, and give them a moment to."""
+        for line in self.unopened:
+            line.dismiss()
+        if tasks := [task for task in self.unopened.values() if task is not None]:
+            await asyncio.wait(tasks, timeout=DISMISS_S)
 
     def _make_room(self) -> None:
         """Streams that have ended have given their place back; not more of them wait than there are places."""

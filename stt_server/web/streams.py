@@ -3,10 +3,11 @@
     socket ── receive ──► codec.receive ──► session.send          listening
     socket ◄── send ───── codec.send ◄───── session.events        answering
 
-Two tasks; whichever ends first ends the stream. Waits and their deadlines: for a message `idle_timeout_s`, for room in
-the session's queue the session's own, for a client to read an answer `write_timeout_s`, for the last event after the
-last audio `idle_timeout_s`, for the client to say goodbye `CLOSE_S`. A client that is gone frees its place at once,
-unless its stream can be resumed and the client did not say goodbye: such a stream is parked (`parking.py`).
+Two tasks; whichever ends first ends the stream. Waits and their deadlines: for a message `idle_timeout_s`, for all the
+messages of a connection `max_session_s`, for room in the session's queue the session's own, for a client to read an
+answer `write_timeout_s`, for the last event after the last audio `idle_timeout_s`, for the client to say goodbye
+`CLOSE_S`. A client that is gone frees its place at once, unless its stream can be resumed and the client did not say
+goodbye: such a stream is parked (`parking.py`).
 """
 
 from __future__ import annotations
@@ -95,12 +96,14 @@ class Pump:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
+        self._parking.unopened[self] = asyncio.current_task()
         try:
             fault = await self._fate()
             if fault or self._is_told or not self._stream.token:
                 self._parking.drop(self._stream, self)  # before the client is told: its place is free
             self._is_told |= await self._leave(fault)
         finally:  # the handler of a connection that broke is cancelled
+            self._parking.unopened.pop(self, None)
             (self._parking.drop if self._is_told else self._parking.park)(self._stream, self)
 
     def cut(self) -> None:
@@ -108,6 +111,10 @@ class Pump:
         for task in self._tasks:
             task.cancel()
         self._abort()
+
+    def dismiss(self) -> None:
+        """The server leaves, and the client has opened nothing."""
+        self._opened.set()
 
     def release(self) -> None:
         """Give back the place, where no session has it."""
@@ -146,14 +153,18 @@ class Pump:
         """Client to session, until the client leaves or has sent more audio than one stream may have."""
         await self._obey(self._codec.connected())
         loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._services.settings.max_session_s
+        first_s = self._idle_s if self._place or self._opened.is_set() else FIRST_S
         try:
-            async with asyncio.timeout(self._idle_s if self._place or self._opened.is_set() else FIRST_S) as deadline:
+            async with asyncio.timeout_at(min(loop.time() + first_s, ends_at)) as deadline:
                 while self._stream.over is None and (message := await self._receive()) is not None:
                     deadline.reschedule(None)  # from here on others have deadlines
                     await self._obey(self._codec.receive(message))
-                    deadline.reschedule(loop.time() + self._idle_s)
+                    deadline.reschedule(min(loop.time() + self._idle_s, ends_at))
         except TimeoutError:
-            raise self._idle() from None
+            if loop.time() < ends_at:
+                raise self._idle() from None
+            self._end_session()
 
     async def _receive(self) -> Message | None:
         """The next message; None when the connection is closed or was cut for a message that is too big."""
@@ -189,6 +200,7 @@ class Pump:
         self._place = None  # the session's from now on
         if options.resumable:
             self._parking.enlist(self._stream)
+        self._parking.unopened.pop(self, None)
         self._opened.set()
         log.debug("stream_opened", protocol=self._codec.name, session=self._name)
 
@@ -196,6 +208,7 @@ class Pump:
         """Go on with the stream of another connection: first what that one missed, then what comes."""
         self._stream = self._parking.take(asked.token, self._stream.owner, self)
         self.release()
+        self._parking.unopened.pop(self, None)
         await self._write(self._stream.missed(asked.seq))
         self._opened.set()
 
@@ -208,6 +221,15 @@ class Pump:
             self._stream.over = error
             session.finish()
 
+    def _end_session(self) -> None:
+        """The connection has lasted as long as one may: its stream says its last words, as on reaching its bound."""
+        allowed_s = self._services.settings.max_session_s
+        over = TimedOut(f"A connection may last {allowed_s:g} s at most; open another one.")
+        if self._stream.session is None:
+            raise over
+        self._stream.over = over
+        self._stream.session.finish()
+
     def _idle(self) -> EarloopError:
         if self._stream.finishing:
             return Unavailable(f"The last words did not come within {self._idle_s:g} s; the server is overloaded.")
@@ -217,9 +239,7 @@ class Pump:
 
     async def _answer(self) -> None:
         """Session to client, up to Finished. Raises what failed the session."""
-        await self._opened.wait()  # the deadline of listening bounds this
-        session = self._stream.session
-        assert session is not None
+        session = await self._opening()
         async for event in session.events():
             if isinstance(event, Failed):
                 raise event.error
@@ -228,6 +248,13 @@ class Pump:
                 return
         if session.error is not None:  # it failed while it was parked
             raise session.error
+
+    async def _opening(self) -> Session:
+        """The session, once the client has opened it; the deadline of listening bounds this. Raises Unavailable."""
+        await self._opened.wait()
+        if self._stream.session is None:
+            raise Unavailable("The server is shutting down; connect again later.")
+        return self._stream.session
 
     async def _write(self, messages: Iterable[Message]) -> None:
         """Raises ConnectionResetError when the client is gone, or does not read and is cut off."""

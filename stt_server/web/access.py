@@ -25,6 +25,7 @@ from stt_server.web.addresses import is_loopback
 from stt_server.web.context import ANONYMOUS, IDENTITY, Identity
 from stt_server.web.credentials import credential_of
 from stt_server.web.logins import Failures
+from stt_server.web.parking import parking_of
 from stt_server.web.quotas import Quotas
 from stt_server.web.route import route_of
 
@@ -94,7 +95,7 @@ async def check_access(request: web.Request, handler: Handler) -> web.StreamResp
     identity = request[IDENTITY] = await access.identify(request)
     if not allows(identity.scopes, route.scope):
         raise Forbidden(f"The API key may not do this: it needs the scope {route.scope}.")
-    with access.quotas.use(identity, route):
+    with access.quotas.use(identity, route, may_resume=parking_of(request).expects(identity.id)):
         return await handler(request)
 
 

@@ -34,12 +34,15 @@ MINUTE_S: Final = 60.0
 
 # Who asked for what runs now. Sessions open deep in handlers and in tasks of theirs; the context follows them there,
 # so that no handler can forget whose audio it is.
-_caller: ContextVar[Identity] = ContextVar("caller", default=ANONYMOUS)
+_caller: ContextVar[tuple[Identity, bool]] = ContextVar("caller", default=(ANONYMOUS, False))  # and whether live
 
 
 @dataclass(slots=True)
 class _Tab:
+    """What one session is charged to."""
+
     identity: Identity
+    live: bool
     counted_s: float = 0.0
 
 
@@ -49,13 +52,16 @@ class Quotas:
     def __init__(self, ring: KeyRing, clock: Callable[[], float] = time.monotonic) -> None:
         self._ring = ring
         self._clock = clock
-        self._held: Counter[tuple[str, bool]] = Counter()  # per key: streams (True) and uploads (False) open now
+        self._held: Counter[tuple[str, bool]] = Counter()  # per key: connections (True) and uploads (False) now
         self._uploads: defaultdict[str, deque[float]] = defaultdict(deque)  # per key: when, in the last minute
         self._tabs: dict[Session, _Tab] = {}
 
     @contextmanager
-    def use(self, identity: Identity, route: Route) -> Iterator[None]:
-        """While a request of this route runs for this key. Raises LimitReached."""
+    def use(self, identity: Identity, route: Route, *, may_resume: bool) -> Iterator[None]:
+        """While a request of this route runs for this key. Raises LimitReached.
+
+        Who may have come to resume a stream is let in though all places are taken: it has its place already.
+        """
         live, upload = route.method == WEBSOCKET, route.method in {"POST", "PUT"}
         if identity is ANONYMOUS or route.scope is not Scope.STREAM or not (live or upload):
             yield
@@ -64,9 +70,10 @@ class Quotas:
         if upload:
             self._check_minute(identity)
         place = identity.id, live
-        self._check_places(identity, live=live)
+        if not (live and may_resume):
+            self._check_places(identity, self._held[place] + 1, live=live)
         self._held[place] += 1
-        before = _caller.set(identity)
+        before = _caller.set((identity, live))
         try:
             yield
         finally:
@@ -76,10 +83,16 @@ class Quotas:
                 del self._held[place]
 
     def opened(self, session: Session) -> None:
-        """A session began, in the context of whoever asked for it."""
-        identity = _caller.get()
-        if identity is not ANONYMOUS:
-            self._tabs[session] = _Tab(identity)
+        """A session began, in the context of whoever asked for it. One too many fails, parked ones included."""
+        identity, live = _caller.get()
+        if identity is ANONYMOUS:
+            return
+        self._tabs[session] = _Tab(identity, live)
+        if live:
+            try:
+                self._check_places(identity, sum(1 for _ in self._live_sessions(identity)), live=True)
+            except LimitReached as reached:
+                session.fail(reached)
 
     def settle(self) -> None:
         """Count what has come, forget sessions that are over, end those that may not go on."""
@@ -128,9 +141,14 @@ class Quotas:
             raise LimitReached(f"The key may send {bound} requests a minute; wait a moment.", retry_after_s=wait_s)
         times.append(moment)
 
-    def _check_places(self, identity: Identity, *, live: bool) -> None:
+    def _live_sessions(self, identity: Identity) -> Iterator[Session]:
+        for session, tab in self._tabs.items():
+            if tab.live and tab.identity.id == identity.id and not session.over:
+                yield session
+
+    def _check_places(self, identity: Identity, wanted: int, *, live: bool) -> None:
         bound = identity.limits.max_streams if live else identity.limits.max_uploads
-        if bound is not None and self._held[identity.id, live] >= bound:
+        if bound is not None and wanted > bound:
             kind = "streams" if live else "uploads"
             raise LimitReached(f"The key may have {bound} {kind} at once; end one first.")
 

@@ -1,6 +1,7 @@
 """Who may come in: against a real server and its real database."""
 
 import asyncio
+import json
 import logging
 import sqlite3
 from contextlib import closing
@@ -245,6 +246,29 @@ async def test_streams_at_once_are_bound_per_key(start: Start, http):
     async with asyncio.timeout(5):
         while await status(http, server, "WEBSOCKET", "/v1/stream", key) != 101:
             pass
+
+
+async def test_a_key_with_one_stream_may_come_back_to_it_but_not_open_another_meanwhile(start: Start):
+    server = await start()
+    key = await make_key(server, max_streams=1)
+    path = f"/v1/stream?key={key}"
+    async with server.socket(path) as first:
+        await first.send('{"type":"open","resumable":true}')
+        token = (await heard(first))["resume"]
+        first.transport.abort()
+    async with server.socket(path) as another:
+        await another.send('{"type":"open"}')
+        assert (await said(another))[-1]["code"] == "limit_reached"
+        assert (await closed(another))[0] == 1013
+    async with server.socket(path) as back:
+        await back.send(json.dumps({"type": "resume", "token": token, "seq": 1}))
+        assert (await heard(back))["type"] == "resumed"
+        await back.send(SPEECH)
+        await back.send('{"type":"finish"}')
+        assert finals(await said(back)) == ["la la la"]
+    async with asyncio.timeout(10):
+        while await used_s(server, key) < len(SPEECH) / 32_000:  # counted, though another connection opened it
+            await server.services.keys.renewed()
 
 
 async def test_uploads_at_once_are_bound_per_key(start: Start, http):

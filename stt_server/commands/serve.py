@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_origin
 import typer
 
 from stt_server import logs
+from stt_server.engine.heap import share_one_heap
 from stt_server.services import open_services
 from stt_server.settings import Settings, load_settings
 from stt_server.web.access import first_key
@@ -49,6 +50,7 @@ def serve(**given: object) -> None:
     """Run until told to stop. Options override the environment and the settings file."""
     settings = load_settings(**given)
     logs.configure(settings.log_level, as_json=settings.log_json)
+    share_one_heap()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings))
 

@@ -1,0 +1,52 @@
+import platform
+import subprocess
+import sys
+
+import pytest
+
+# Every thread takes and keeps small blocks at once; a heap that is not the first lies in a mapping of its own.
+CODE = """
+import re, sys, threading
+from stt_server.engine.heap import share_one_heap
+
+if sys.argv[1] == "shared":
+    assert share_one_heap()
+import numpy as np
+
+held, begin = [], threading.Barrier(8)
+
+
+def take():
+    begin.wait()
+    for _ in range(2000):
+        held.append(np.ones(1000, np.uint8))
+
+
+threads = [threading.Thread(target=take) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+
+import ctypes
+
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+file = libc.fopen(sys.argv[2].encode(), b"w")
+libc.malloc_info(0, ctypes.c_void_p(file))
+libc.fclose(ctypes.c_void_p(file))
+print(len(re.findall("<heap nr", open(sys.argv[2]).read())))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has a heap for every thread")
+def test_threads_share_one_heap(tmp_path):
+    assert heaps("own", tmp_path) > 1
+    assert heaps("shared", tmp_path) == 1
+
+
+def heaps(mode, folder):
+    """How many heaps the C library says that it has, in a process of its own."""
+    command = [sys.executable, "-c", CODE, mode, str(folder / "heaps.xml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return int(done.stdout)

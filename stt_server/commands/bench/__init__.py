@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stt_server.commands.credential import Key, key_of
 from stt_server.errors import NotFound
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def load(
     model: Annotated[str, typer.Option(help="Model to start the server with, or that the server at --url has.")] = "",
     frame_ms: Annotated[int, typer.Option(help="Audio in one message.", min=10, max=1000)] = 40,
     silence_ms: Annotated[int, typer.Option(help="Silence that ends an utterance.", min=100, max=5000)] = 600,
+    key: Key = "",
     file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.")] = None,
 ) -> None:
     """Send real speech over real sockets in real time; report latency, errors and the server's cost.
@@ -50,7 +52,7 @@ def load(
 
     _check_folder(file)
     plan = Load(streams, seconds, frame_ms, silence_ms, url, corpus)
-    result = run(plan, load_settings(model=model or None), lambda text: typer.echo(text, err=True))
+    result = run(plan, load_settings(model=model or None), lambda text: typer.echo(text, err=True), key_of(key))
     if file:
         file.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
     for name, value in _rows(result):
@@ -62,7 +64,9 @@ def load(
 @app.command()
 def soak(
     streams: Annotated[int, typer.Option(help="Clients at the same time.", min=1, max=1000)] = 20,
-    minutes: Annotated[float, typer.Option(help="How long, behind a warm-up of a fifth of that.", min=0.1)] = 10,
+    minutes: Annotated[
+        float, typer.Option(help="How long, behind a warm-up of a fifth of that, at most five minutes.", min=0.1)
+    ] = 10,
     most_growth: Annotated[float, typer.Option(help="Percent by which memory must not grow.", min=0.1)] = 2,
     url: Annotated[str, typer.Option(help="A running server; without it, one is started.")] = "",
     corpus: Annotated[

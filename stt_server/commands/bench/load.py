@@ -40,22 +40,27 @@ class Conversation:
         return self.sent[min(bisect_left(self.lengths, length), len(self.sent) - 1)]
 
 
-async def converse_all(url: str, scripts: Sequence[Script], options: Open, frame_ms: int) -> list[Conversation]:
+async def converse_all(
+    url: str, scripts: Sequence[Script], options: Open, frame_ms: int, key: str | None = None
+) -> list[Conversation]:
     """Speak all scripts at once. A stream that fails is kept, with its fault, and disturbs no other."""
     conversations = [Conversation(script) for script in scripts]
     begin = asyncio.get_running_loop().time() + 0.5
     spread_s = max(frame_ms / 1000, 1.0) / len(scripts)
     async with asyncio.TaskGroup() as tasks:
         for i, conversation in enumerate(conversations):
-            tasks.create_task(_converse(url, conversation, options, frame_ms, begin + i * spread_s))
+            spoken = _spoken(conversation, frame_ms, begin + i * spread_s)
+            tasks.create_task(_converse(url, conversation, options, spoken, key))
     return conversations
 
 
-async def _converse(url: str, conversation: Conversation, options: Open, frame_ms: int, begin: float) -> None:
+async def _converse(
+    url: str, conversation: Conversation, options: Open, spoken: AsyncIterator[bytes | Flush], key: str | None
+) -> None:
     loop = asyncio.get_running_loop()
     try:
-        async with await connect(url, options) as stream:
-            async for event in stream.converse(_spoken(conversation, frame_ms, begin)):
+        async with await connect(url, options, key=key) as stream:
+            async for event in stream.converse(spoken):
                 if not isinstance(event, Pong | Reconnected):
                     conversation.events.append((loop.time(), event))
     except EarloopError as error:

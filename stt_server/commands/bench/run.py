@@ -86,8 +86,11 @@ class Result:
     alone: Alone | None
 
 
-def run(load: Load, settings: Settings, tell: Callable[[str], None]) -> Result:
-    """Do it. Raises NotFound, BadInput, and Unavailable for a server that is not there."""
+def run(load: Load, settings: Settings, tell: Callable[[str], None], key: str | None = None) -> Result:
+    """Do it. `key` is for a server that asks for one: the scopes `stream` and `monitor` are needed.
+
+    Raises NotFound, BadInput, Unavailable for a server that is not there, Unauthorized and Forbidden.
+    """
     machine = this_machine()
     cores = Cores(None, None) if load.url else Cores.of_this_machine()
     speech = _speech(load, settings)
@@ -95,10 +98,10 @@ def run(load: Load, settings: Settings, tell: Callable[[str], None]) -> Result:
     seconds = max(script.seconds for script in scripts)
     with _server(load, settings, cores) as address:
         pin(cores.client)
-        served, before = model_of(address), usage(address)
+        served, before = model_of(address), usage(address, key)
         tell(f"{load.streams} streams for {seconds:.0f} s at {address} …")
-        conversations = asyncio.run(converse_all(address, scripts, load.options, load.frame_ms))
-        after = usage(address)
+        conversations = asyncio.run(converse_all(address, scripts, load.options, load.frame_ms, key))
+        after = usage(address, key)
     pin(cores.server)
     tell("the same audio without a server …")
     cost, pieces = _run_alone(load, settings, served, scripts)

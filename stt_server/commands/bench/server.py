@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stt_server.errors import Internal, Unavailable
+from stt_server.errors import EarloopError, Forbidden, Internal, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 START_S = 60.0
 STOP_S = 20.0
 ANSWER_S = 5.0
+REFUSALS: dict[int, type[EarloopError]] = {401: Unauthorized, 403: Forbidden}
 STREAMS_OPEN = "earloop_streams_open{"
 
 
@@ -95,9 +96,11 @@ def model_of(url: str) -> str:
     return name
 
 
-def usage(url: str) -> Usage:
-    """What the server's process has used so far. Raises Unavailable, Internal where it does not tell."""
-    values = dict(line.rsplit(" ", 1) for line in _get(f"{url}/metrics").splitlines() if not line.startswith("#"))
+def usage(url: str, key: str | None = None) -> Usage:
+    """What the server's process has used so far. Raises Unavailable, Internal where it does not tell, Unauthorized and
+    Forbidden where it tells only a key that has the scope `monitor`.
+    """
+    values = dict(line.rsplit(" ", 1) for line in _get(f"{url}/metrics", key).splitlines() if not line.startswith("#"))
     try:
         return Usage(
             cpu_s=float(values["process_cpu_seconds_total"]),
@@ -111,10 +114,16 @@ def usage(url: str) -> Usage:
         raise Internal(f"{url}/metrics has no {error}; CPU and memory are known on Linux only.") from error
 
 
-def _get(url: str) -> str:
+def _get(url: str, key: str | None = None) -> str:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the address is the user's own
     try:
-        with urllib.request.urlopen(url, timeout=ANSWER_S) as answer:  # noqa: S310 - the address is the user's own
+        with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:  # noqa: S310 - the same
             body: bytes = answer.read()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            kind = REFUSALS.get(refused.code, Unavailable)
+            raise kind(f"{url} answered HTTP {refused.code}; a key may be missing or have too few scopes.") from refused
     except (urllib.error.URLError, OSError) as error:
         raise Unavailable(f"{url} does not answer ({error}); is a server running there?") from error
     return body.decode()

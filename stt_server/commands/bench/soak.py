@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from stt_server.commands.bench.server import Usage
     from stt_server.settings import Settings
 
-WARM_UP: Final = 0.2  # of the time, beside it
+WARM_UP: Final = 0.2  # of the time, beside it,
+WARM_UP_S: Final = 300.0  # or so long
 LONGEST: Final = 0.1  # of the time is a visit, at most,
 LONGEST_S: Final = 90.0  # or so long
 SAMPLES: Final = 400
@@ -108,9 +109,10 @@ def _server(soak: Soak, settings: Settings) -> Iterator[str]:
 async def _soak(
     soak: Soak, visitors: Visitors, material: Material, address: str, tell: Callable[[str], None]
 ) -> tuple[list[Sample], tuple[Usage, Usage]]:
-    tell(f"warming up for {WARM_UP * soak.seconds:.0f} s …")
+    warm_up_s = min(WARM_UP_S, WARM_UP * soak.seconds)
+    tell(f"warming up for {warm_up_s:.0f} s …")
     await _burst(address, wav(material.longs[0].data))
-    await visitors.come(WARM_UP * soak.seconds)
+    await visitors.come(warm_up_s)
     before = await at_rest(address)
     visitors.tally.visits.clear()
     tell(f"{soak.streams} clients at once for {soak.seconds:.0f} s at {address} …")

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.engine.toy import loud, quiet
 from tests.web.conftest import Server, Start, said, wav
-from tests.web.test_native import spoken
+from tests.web.test_native import _frame, _raw_upgrade, spoken
 
 SONG = (loud(3) + quiet(3) + loud(5) + quiet(4)) * 4
 
@@ -80,7 +80,56 @@ async def half_an_upload(server: Server) -> None:
     writer.transport.abort()
 
 
+async def unknown_option(server: Server) -> None:
+    for path, message in (("/v1/stream?colour=red", None), ("/v1/stream", '{"type":"open","colour":"red"}')):
+        async with server.socket(path) as socket:
+            if message:
+                await socket.send(message)
+            assert (await said(socket))[-1]["code"] == "bad_option"
+
+
+async def body_of_100_mb(server: Server) -> None:
+    """Sent in chunks, so that its length is not said before: refused where it passes the bound."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"POST /stt HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+    chunk = wav(quiet(1))[:44] + bytes((1 << 20) - 44)
+    with suppress(ConnectionError):
+        for _ in range(100):
+            writer.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+            await writer.drain()
+    assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 413")
+    writer.close()
+
+
+async def endless_stream(server: Server) -> None:
+    async with server.socket() as socket:
+        with suppress(ConnectionClosed):
+            while True:
+                await socket.send(loud(5))
+        assert (await said(socket))[-1]["code"] == "too_large"
+
+
+async def slow_reader(server: Server) -> None:
+    _, writer = await _raw_upgrade(server)
+    ping = _frame(json.dumps({"type": "ping", "id": "x" * 60_000}).encode(), opcode=1)
+    with suppress(ConnectionError):
+        while True:
+            writer.write(ping)
+            await writer.drain()
+    writer.close()
+    assert server.counted("earloop_failures_total{code=timed_out}") >= 1
+
+
+SETTINGS: dict[str, dict[str, object]] = {
+    "body_of_100_mb": {"max_body_mb": 64},
+    "endless_stream": {"max_stream_s": 20},
+    "slow_reader": {"write_timeout_s": 0.5},
+}
 BAD = [
+    unknown_option,
+    body_of_100_mb,
+    endless_stream,
+    slow_reader,
     wrong_rate,
     text_for_audio,
     malformed_json,
@@ -101,7 +150,8 @@ def words(messages: list[dict]) -> list[tuple]:
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.__name__)
-async def test_a_good_stream_hears_the_same_beside(server: Server, bad: Callable[[Server], Awaitable[None]]):
+async def test_a_good_stream_hears_the_same_beside(start: Start, bad: Callable[[Server], Awaitable[None]]):
+    server: Server = await start(**SETTINGS.get(bad.__name__, {}))
     alone = words(await spoken(server, SONG))
     good, *_ = await asyncio.gather(spoken(server, SONG), bad(server), bad(server), bad(server))
     assert words(good) == alone

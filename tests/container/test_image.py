@@ -130,7 +130,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     project = Project(folder, f"earloop-test-{secrets.token_hex(4)}")
     project.compose("build", within_s=BUILD_S)
     yield project
-    project.down("--volumes", "--rmi", "local")
+    run("docker", "image", "rm", project.image)
 
 
 @pytest.fixture

@@ -125,4 +125,6 @@ async def _to_its_end(work: Coroutine[object, object, T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # nobody is left to be told; untouched, asyncio would log it as a fault of ours
         raise

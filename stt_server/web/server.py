@@ -15,6 +15,8 @@ from stt_server.errors import BadOption, Conflict, EarloopError
 from stt_server.logs import EventLog
 from stt_server.web.addresses import is_loopback, url_of
 from stt_server.web.connections import Connections, Site
+from stt_server.web.malformed import server_logger
+from stt_server.web.parking import PARKING
 from stt_server.web.routes import application
 from stt_server.web.tls import certificate_of
 
@@ -40,6 +42,7 @@ async def serving(services: Services) -> AsyncIterator[str]:
     app.middlewares.insert(0, connections.note)
     runner = web.AppRunner(
         app,
+        logger=server_logger(),
         access_log=None,  # a line per request, and with it a key that is in a query
         handler_cancellation=True,  # a client that goes away frees its place at once
         keepalive_timeout=KEEPALIVE_S,
@@ -58,6 +61,7 @@ async def serving(services: Services) -> AsyncIterator[str]:
             with _reloading(certificate):
                 yield url_of(host, runner.addresses[0][1], "https" if certificate else "http")
     finally:
+        await app[PARKING].dismiss()  # while their goodbyes are still read
         await runner.cleanup()
 
 

@@ -40,6 +40,8 @@ BUDGET: Final = {
     "/stt requests": Cases(250, 20_000),
     "OpenAI forms": Cases(250, 20_000),
     "damaged audio files": Cases(400, 40_000),
+    "websocket frames": Cases(150, 10_000),
+    "malformed requests": Cases(150, 10_000),
     "requests drawn from the description": Cases(20, 1_000),  # for each route
     "forms with speech, right and wrong": Cases(50, 2_000),
 }

@@ -64,7 +64,7 @@ OPERATIONS: Final = {
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     with live_server(tmp_path_factory.mktemp("live")) as server:
         yield server
-        assert not server.faults()
+        assert not server.faults(), "".join(server.log)[-6000:]
 
 
 @both_runs

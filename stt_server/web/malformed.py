@@ -1,0 +1,37 @@
+"""What the log says of bytes that are no HTTP; aiohttp answers them with 400 before any code of ours runs.
+
+By itself aiohttp logs each as an error, with a traceback that repeats the line at fault: anyone could fill the disk,
+and the line may hold a key. The same for a client that is gone before it is told to continue (`Expect`).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from aiohttp.http_exceptions import HttpProcessingError
+
+from stt_server.logs import EventLog
+
+log = EventLog("web")
+
+
+class _Malformed(logging.Filter):
+    """Turns the record of what a client did wrong into an event without its bytes; all others pass."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        fault = record.exc_info[1] if record.exc_info else None
+        if isinstance(fault, HttpProcessingError | ConnectionError):
+            log.debug("request_failed", kind=type(fault).__name__)
+            return False
+        return True
+
+
+_FILTER: Final = _Malformed()
+
+
+def server_logger() -> logging.Logger:
+    """The logger that aiohttp's server is given."""
+    logger = logging.getLogger("aiohttp.server")
+    logger.addFilter(_FILTER)  # which it has once, however often this is called
+    return logger

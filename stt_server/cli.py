@@ -64,6 +64,7 @@ COMMANDS: Final = (
     Command("doctor", "Say what is installed and what is missing."),
     Command("models", "List, show and verify model bundles.", family=True),
     Command("lm", "Build language models.", family=True),
+    Command("corpora", "Fetch, check and convert recorded speech.", family=True),
     Command("keys", "Make, list and revoke API keys.", family=True),
     Command("db", "Look after the database.", family=True),
     Command("train", "Train a model from a recipe."),

@@ -14,7 +14,7 @@ of four commands must be learned whole.
 Clips that have a split keep it, so a corpus that was split, saved with its splits and grew is never split anew. The
 others go by a rule that the given parts keep, with their speaker or sentence where that has a part already: a new clip
 of a speaker of the test is for testing. Under one rule no clip ever changes its part, because that is the hash of its
-own speaker, sentence or file name. By the rule `speaker
+own speaker, sentence or file name. (Of very few takes one may go where otherwise none would be.) By the rule `speaker
 and sentence` a sentence said in two parts is kept in one of them, and the clips of it in others are left out.
 """
 
@@ -69,6 +69,8 @@ def split_clips(clips: Iterable[Clip], rule: Rule | None = None) -> Splitting:
     fitting = (each for each in Rule if each is not Rule.GIVEN and _fits(each, listed, known))
     chosen = rule or next(fitting, Rule.TAKE)
     parts = _parts(listed, chosen, known)
+    if chosen is Rule.TAKE and rule is None:
+        parts = _none_empty(parts, listed)
     kept = [replace(clip, split=part) for clip, part in zip(listed, parts, strict=True) if part]
     left_out = [clip for clip, part in zip(listed, parts, strict=True) if not part]
     return Splitting(kept, left_out, chosen, holds_for(kept))
@@ -76,12 +78,16 @@ def split_clips(clips: Iterable[Clip], rule: Rule | None = None) -> Splitting:
 
 def part_of(key: str) -> str:
     """train, dev or test by the hash of `key`, in the shares of `SHARES`."""
-    place = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+    place = _place(key)
     for split, share in SHARES:
         if place < share:
             return split
         place -= share
     return SHARES[-1][0]
+
+
+def _place(key: str) -> float:
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
 
 
 def holds_for(clips: Sequence[Clip]) -> str:
@@ -167,6 +173,18 @@ def _parts(clips: Sequence[Clip], rule: Rule, known: _Known) -> list[str | None]
         Rule.TAKE: lambda clip: part_of(_take(clip)),
     }[rule]
     return [clip.split or place(clip) for clip in clips]
+
+
+def _none_empty(parts: Sequence[str | None], clips: Sequence[Clip]) -> list[str | None]:
+    """Of a handful of takes none may fall to the test: then an empty part gets the take that comes nearest to it."""
+    filled, places, below = list(parts), [_place(_take(clip)) for clip in clips], 0.0
+    for part, share in SHARES:
+        middle, below = below + share / 2, below + share
+        counts = Counter(filled)
+        spare = [at for at, clip in enumerate(clips) if not clip.split and counts[filled[at]] > 1]
+        if not counts[part] and spare:
+            filled[min((abs(places[at] - middle), at) for at in spare)[1]] = part
+    return filled
 
 
 def _homes(clips: Sequence[Clip], known: _Known) -> dict[str, str]:

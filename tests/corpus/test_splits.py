@@ -80,6 +80,12 @@ def test_fifty_takes_of_one_sentence_and_a_list_of_commands_are_split_by_take(cl
     assert splitting.holds_for == "The result holds only for new takes of the same speakers saying the same sentences."
 
 
+@pytest.mark.parametrize("takes", range(3, 30))
+def test_of_a_handful_of_takes_no_part_is_empty(takes: int) -> None:
+    splitting = split_clips(grid(1, 1, takes))
+    assert {each.split for each in splitting.clips} == {"train", "dev", "test"}
+
+
 def test_clips_that_name_no_speaker_are_never_said_to_be_of_new_ones() -> None:
     splitting = split_clips([replace(each, speaker=None) for each in grid(1, 300)])
     assert splitting.rule is Rule.SENTENCE

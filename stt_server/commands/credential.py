@@ -11,7 +11,7 @@ from stt_server.errors import NotFound
 
 Key = Annotated[
     str,
-    typer.Option("--key", metavar="KEY|@FILE", help="API key, or a file that holds it: arguments are seen by others."),
+    typer.Option("--key", metavar="KEY|@FILE", help="API key, or @FILE to read it from: arguments are seen by others."),
 ]
 
 

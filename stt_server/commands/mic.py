@@ -2,7 +2,7 @@
 
 Partials are rewritten in place on a terminal (standard error), finals are lines of standard output, so that
 `earloop mic | tee notes.txt` keeps what was said and nothing else. Ctrl-C ends the recording; the last words still
-come.
+come. A connection that breaks is replaced while the recording goes on.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stt_server.commands import capture
+from stt_server.commands.credential import Key, key_of
 from stt_server.errors import NotFound
 from stt_server.messages import Behind, Final, Open, Partial
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractContextManager
+
+    Frames = Callable[[asyncio.Event], AsyncIterator[bytes]]
 
 CLEAR_LINE = "\r\x1b[K"
 
@@ -34,32 +37,38 @@ def mic(
     device: Annotated[str, typer.Option(help="Microphone, as sounddevice, arecord or parec names it.")] = "",
     save: Annotated[Path | None, typer.Option(help="Write what was recorded into this wav file.")] = None,
     model: Annotated[str, typer.Option(help="Model to ask for; the server's own by default.")] = "",
+    key: Key = "",
     source: Annotated[
         Path | None, typer.Option("--input", metavar="FILE", help="Read a file, or - (raw s16le, 16 kHz), instead.")
     ] = None,
 ) -> None:
     """Send the microphone to a running server and print what it hears, until Ctrl-C."""
-    options = Open("native", model=model or None)
+    options = Open("native", model=model or None, resumable=True)
     with _saving(save) as recording:
-        asyncio.run(_listen(url, options, device, source, recording))
+        asyncio.run(_listen(url, options, key_of(key), _frames_of(device, source), recording))
 
 
-async def _listen(url: str, options: Open, device: str, source: Path | None, recording: wave.Wave_write | None) -> None:
+async def _listen(
+    url: str, options: Open, key: str | None, frames_until: Frames, recording: wave.Wave_write | None
+) -> None:
     from stt_server.client import connect
 
     stop = asyncio.Event()
-    frames = _frames(device, source, stop)
-    async with await connect(url, options) as stream:
+    frames = frames_until(stop)
+    async with await connect(url, options, key=key) as stream:
         with _on_interrupt(stop):
             _hint(f"{stream.ready.model} listens; Ctrl-C ends.")
             async for event in stream.converse(_recorded(frames, recording)):
                 show(event)
 
 
-def _frames(device: str, source: Path | None, stop: asyncio.Event) -> AsyncIterator[bytes]:
+def _frames_of(device: str, source: Path | None) -> Frames:
+    """What gives the audio of a source, until it is told to stop."""
     if source is None:
-        return capture.microphone(device, stop)
-    return capture.from_standard_input(stop) if str(source) == "-" else capture.from_file(source, stop)
+        return lambda stop: capture.microphone(device, stop)
+    if str(source) == "-":
+        return capture.from_standard_input
+    return lambda stop: capture.from_file(source, stop)
 
 
 async def _recorded(frames: AsyncIterator[bytes], recording: wave.Wave_write | None) -> AsyncIterator[bytes]:
@@ -70,7 +79,9 @@ async def _recorded(frames: AsyncIterator[bytes], recording: wave.Wave_write | N
 
 
 def show(event: object) -> None:
-    """Print a final, rewrite a partial, say that the server lags; nothing for the rest."""
+    """Print a final, rewrite a partial, say that the server lags or was away; nothing for the rest."""
+    from stt_server.client import Reconnected
+
     if isinstance(event, Final):
         _rewrite("")
         if event.text:
@@ -79,6 +90,8 @@ def show(event: object) -> None:
         _rewrite(event.text)
     elif isinstance(event, Behind):
         _rewrite(f"… the server is {event.lag_ms} ms behind")
+    elif isinstance(event, Reconnected):
+        _rewrite(f"… the connection broke for {event.away_s:.1f} s and is back; nothing is lost")
 
 
 def _rewrite(text: str) -> None:

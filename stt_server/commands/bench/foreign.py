@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from websockets.asyncio.client import connect as dial
-from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from stt_server.client import open_message, stream_url
 from stt_server.commands.bench.script import RATE
@@ -31,6 +31,7 @@ ANSWER_S: Final = 30.0
 UPLOAD_S: Final = 300.0
 BOUNDARY: Final = "earloop-soak-4d1c1a2b"
 BUSY: Final = 503
+TRY_AGAIN_LATER: Final = 1013
 
 
 async def speak_vosk(url: str, frames: AsyncIterable[bytes]) -> None:
@@ -96,6 +97,9 @@ async def _errors_of_a_socket() -> AsyncIterator[None]:
         raise (Busy if refused.response.status_code == BUSY else Internal)(said) from refused
     except TimeoutError as error:
         raise TimedOut(f"no answer for {ANSWER_S:g} s") from error
+    except ConnectionClosed as closed:
+        busy = closed.rcvd is not None and closed.rcvd.code == TRY_AGAIN_LATER
+        raise (Busy if busy else Unavailable)(f"the connection ended: {closed}") from closed
     except (OSError, WebSocketException) as error:
         raise Unavailable(f"the connection ended: {error}") from error
 

@@ -1,0 +1,75 @@
+"""Nothing grows: the short twins of `earloop bench soak --streams 20 --minutes 60`, and what it calls growth."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from websockets.asyncio.server import serve
+
+from stt_server.commands.bench import foreign
+from stt_server.commands.bench.growth import Growth, Sample
+from stt_server.commands.bench.server import Usage
+from stt_server.commands.bench.soak import Soak, run_soak
+from stt_server.commands.bench.visits import KINDS
+from stt_server.errors import Busy, Unavailable
+from stt_server.settings import load_settings
+
+REST = Usage(cpu_s=1.0, memory=200e6, streams=0, descriptors=20, threads=10, tasks=4)
+
+
+def soak(streams: int, seconds: float, most_percent: float):
+    """Over real sockets, against a process of its own with the shipped model."""
+    result = run_soak(Soak(streams, seconds, most_percent), load_settings(), print)
+    assert result.excess == []
+    assert result.faults == {}
+    return result
+
+
+@pytest.mark.slow
+def test_a_short_soak_keeps_no_thread_descriptor_or_task_and_little_memory():
+    """Memory has hardly warmed up by then, so that the bound is wide: it finds what leaks at every visit."""
+    result = soak(streams=6, seconds=18, most_percent=10)
+    assert len(result.samples) > 10
+    assert sum(result.visits.values()) > 12
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1500)
+def test_ten_minutes_of_all_kinds_of_clients_grow_nothing():
+    result = soak(streams=20, seconds=600, most_percent=2)
+    assert set(result.visits) == set(KINDS)
+
+
+def under_load(*megabytes: float) -> list[Sample]:
+    return [Sample(at, replace(REST, memory=each * 1e6)) for at, each in enumerate(megabytes)]
+
+
+def test_memory_grows_by_the_medians_of_the_first_and_the_last_window():
+    samples = under_load(*[200, 500, 201] + [300] * 14 + [202, 100, 203])
+    growth = Growth.of(samples, (REST, REST))
+    assert (growth.first_mb, growth.last_mb, growth.peak_mb, growth.percent) == (201, 202, 500, 0.5)
+    assert growth.excess(2) == []
+    assert growth.excess(0.5) == ["memory grew by 0.5 %, 201 to 202 MB"]
+
+
+@pytest.mark.parametrize("what", ["threads", "descriptors", "tasks"])
+def test_one_thread_descriptor_or_task_that_is_left_over_is_growth(what):
+    before = getattr(REST, what)
+    growth = Growth.of(under_load(200), (REST, replace(REST, **{what: before + 1})))
+    assert growth.excess(2) == [f"{what} grew from {before} to {before + 1}"]
+    assert Growth.of(under_load(200), (REST, replace(REST, **{what: before - 1}))).excess(2) == []
+
+
+@pytest.mark.parametrize(("code", "kind"), [(1013, Busy), (1011, Unavailable)])
+async def test_a_soak_tells_a_full_server_from_one_that_fails(code, kind):
+    async def refuse(socket):
+        await socket.close(code)
+
+    async def nothing():
+        for _ in ():
+            yield b""
+
+    async with serve(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(kind):
+            await asyncio.wait_for(foreign.speak_vosk(f"http://127.0.0.1:{port}", nothing()), 10)

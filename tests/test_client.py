@@ -1,5 +1,9 @@
 import asyncio
 import json
+import random
+import shutil
+import ssl
+import threading
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 
@@ -9,7 +13,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Response
 
 from stt_server import client
-from stt_server.client import Deadlines, Pong, StreamClient, connect, recognize, stream_url
+from stt_server.client import Deadlines, Pong, StreamClient, connect, open_stream, recognize, stream_url
+from stt_server.client.dialling import LONGEST_PAUSE_S, pauses
+from stt_server.client.unread import EVENTS
 from stt_server.errors import (
     BadInput,
     BadOption,
@@ -44,6 +50,8 @@ from stt_server.messages import (
 )
 from stt_server.protocols.codec import Reply
 from stt_server.protocols.native import NativeCodec
+from tests.web.conftest import until
+from tests.web.test_tls import make
 
 SOON = Deadlines(connect_s=0.3, send_s=0.3, finish_s=0.3)
 WORDS = (Word("turn", 0.4, 0.61, 0.97), Word("on", 0.7, 0.9, 0.5))
@@ -328,6 +336,193 @@ async def test_a_fault_of_the_server_ends_a_speaker_who_waits():
     async with serving(Scripted(fails=Internal("Broken."))) as url, await connect(url) as stream:
         with pytest.raises(Internal, match="Broken"):
             [event async for event in stream.converse(waits())]
+
+
+# ------------------------------------------------------------------------------------------------ getting there
+
+
+def full_at_first(times: int, *, status: int = 503, retry_after: str = "0.05"):
+    """What refuses so many connections, and the requests it saw."""
+    seen: list[object] = []
+
+    def answer(connection: ServerConnection, request) -> Response | None:
+        seen.append(request)
+        if len(seen) > times:
+            return None
+        response = connection.respond(HTTPStatus(status), "")
+        response.headers["Retry-After"] = retry_after
+        return response
+
+    return answer, seen
+
+
+@pytest.mark.parametrize("status", [503, 429])
+async def test_a_full_server_is_asked_again_when_the_client_has_patience(status):
+    answer, seen = full_at_first(2, status=status)
+    async with serving(Scripted(), process_request=answer) as url, await connect(url, patience_s=10) as stream:
+        assert stream.ready.model == "first"
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize(("patience_s", "retry_after"), [(0.0, "0.05"), (1.0, "60")])
+async def test_patience_ends_and_does_not_begin_a_wait_it_cannot_end(patience_s, retry_after):
+    answer, seen = full_at_first(99, retry_after=retry_after)
+    async with serving(Scripted(), process_request=answer) as url:
+        with pytest.raises(Busy) as raised:
+            await connect(url, patience_s=patience_s)
+    assert raised.value.retry_after_s == float(retry_after)
+    assert len(seen) == 1
+
+
+async def test_patience_waits_for_a_server_that_starts_but_not_for_one_that_refuses(unused_tcp_port):
+    connecting = asyncio.create_task(connect(f"127.0.0.1:{unused_tcp_port}", patience_s=10))
+    await asyncio.sleep(0)
+    async with serve(Scripted(), "127.0.0.1", unused_tcp_port), await connecting as stream:
+        assert stream.ready.model == "first"
+    answer, seen = full_at_first(9, status=401)
+    async with serving(Scripted(), process_request=answer) as url:
+        with pytest.raises(Unauthorized):
+            await connect(url, patience_s=10)
+    assert len(seen) == 1
+
+
+def test_pauses_grow_to_a_bound_and_differ_between_clients():
+    random.seed(1)
+    first, second = ([pause for pause, _ in zip(pauses(), range(20), strict=False)] for _ in range(2))
+    assert first != second
+    assert first[0] < 0.11
+    assert all(LONGEST_PAUSE_S / 2 <= pause <= LONGEST_PAUSE_S for pause in first[6:])
+
+
+async def test_the_key_is_shown_as_a_bearer():
+    answer, seen = full_at_first(0)
+    async with serving(Scripted(), process_request=answer) as url:
+        await (await connect(url, key="el_secret")).close()
+    assert seen[0].headers["Authorization"] == "Bearer el_secret"
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl (apt-get install openssl)")
+async def test_a_server_with_a_certificate_is_trusted_by_its_authority_only(tmp_path):
+    files = make(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files["tls_certificate"], files["tls_key"])
+    async with serving(Scripted(), ssl=context) as url:
+        address = url.replace("http:", "https:")
+        for trusted in (files["tls_certificate"], ssl.create_default_context(cafile=files["tls_certificate"])):
+            async with await connect(address, tls=trusted) as stream:
+                assert stream.ready.model == "first"
+        with pytest.raises(Unavailable, match="no certificate to trust"):
+            await connect(address)
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+async def test_a_file_that_is_no_authority_is_refused(tmp_path, content):
+    file = tmp_path / "ca.pem"
+    if content:
+        file.write_text(content)
+    with pytest.raises(BadOption, match="no file of certificates"):
+        await connect("https://127.0.0.1:1", tls=file)
+
+
+# ------------------------------------------------------------------------------------------- numbered messages, reading
+
+
+def numbered(*seqs: int):
+    """A server that says finals with these numbers."""
+
+    async def speak(connection: ServerConnection) -> None:
+        await connection.recv()
+        ready = {"type": "ready", "session": "s", "model": "m", "language": "en", "resume": "s.t", "resume_s": 1}
+        await connection.send(json.dumps({**ready, "encoding": "s16le", "sample_rate": 16000, "channels": 1, "seq": 1}))
+        for seq in seqs:
+            final = json.loads(NativeCodec().send(Final(seq, "", (), 0.0, 0.0, "flush"))[0])
+            await connection.send(json.dumps({**final, "seq": seq}))
+        await connection.send(json.dumps({"type": "finished", "audio_s": 0, "model": "m", "seq": seqs[-1] + 1}))
+        await connection.close()
+
+    return speak
+
+
+async def test_a_message_that_comes_again_is_told_once():
+    async with serving(numbered(2, 3, 2, 3, 4)) as url, await connect(url, Open("native", resumable=True)) as stream:
+        assert [event.utterance for event in await all_of(stream) if isinstance(event, Final)] == [2, 3, 4]
+
+
+async def test_a_number_left_out_is_said_to_be_a_loss():
+    async with serving(numbered(2, 4)) as url, await connect(url, Open("native", resumable=True)) as stream:
+        with pytest.raises(Internal, match="message 4 after message 2"):
+            await all_of(stream)
+
+
+async def test_events_that_nobody_reads_are_bounded():
+    async def chatty(connection: ServerConnection) -> None:
+        await connection.recv()
+        codec = NativeCodec()
+        await connection.send(codec.send(Ready("s1", "first", "en", AudioSpec()))[0])
+        with suppress(ConnectionClosed):
+            for number in range(2 * EVENTS):
+                await connection.send(codec.send(SpeechStarted(number))[0])
+
+    async with serving(chatty) as url, await connect(url) as stream:
+        await until(lambda: stream._link.unread.ended)
+        events = aiter(stream)
+        assert [(await anext(events)).at_s for _ in range(EVENTS)] == list(range(EVENTS))
+        with pytest.raises(TimedOut, match="iterate while you send"):
+            await anext(events)
+
+
+async def test_a_reader_who_is_behind_gets_the_newest_partial_and_every_final():
+    async def speak(connection: ServerConnection) -> None:
+        await connection.recv()
+        codec = NativeCodec()
+        said = [*(Partial(0, "x" * length) for length in range(9)), LAST[Flush], Partial(1, "y"), LAST[Finish]]
+        for event in (Ready("s1", "first", "en", AudioSpec()), *said, Finished(1, "first")):
+            await connection.send(codec.send(event)[0])
+
+    async with serving(speak) as url, await connect(url) as stream:
+        await until(lambda: stream._link.unread.ended)
+        told = await all_of(stream)
+    assert told == [Partial(0, "x" * 8), LAST[Flush], Partial(1, "y"), LAST[Finish], Finished(1, "first")]
+
+
+# ------------------------------------------------------------------------------------------------------- for threads
+
+
+def test_threads_get_the_errors_and_the_ends_that_tasks_get():
+    async def scenario() -> None:
+        async with serving(Scripted()) as url:
+            await asyncio.to_thread(_whole_stream, url)
+        async with serving(Scripted(fails=BadInput("That will not do."))) as url:
+            await asyncio.to_thread(_failing_stream, url)
+
+    asyncio.run(scenario())
+
+
+def _whole_stream(url: str) -> None:
+    with open_stream(url) as stream:
+        stream.send(bytes(3200))
+        stream.ping(7)
+        stream.flush()
+        stream.finish()
+        assert list(stream) == [*SAID, Pong(7), *LAST.values(), Finished(0.1, "first")]
+        assert stream.reconnects == 0
+    stream.close()
+    with pytest.raises(Conflict, match="closed"):
+        stream.send(b"x")
+
+
+def _failing_stream(url: str) -> None:
+    with open_stream(url) as stream:
+        stream.send(b"x")
+        with pytest.raises(BadInput, match="That will not do"):
+            list(stream)
+
+
+def test_a_thread_that_finds_no_server_leaves_none_behind(unused_tcp_port):
+    before = threading.active_count()
+    with pytest.raises(Unavailable, match="earloop serve"):
+        open_stream(f"127.0.0.1:{unused_tcp_port}")
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize("message", ["hello", "[]", '{"type":"final"}', '{"type":"error"}', b"\xff\x00"])

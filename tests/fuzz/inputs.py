@@ -144,6 +144,7 @@ FORMS: Final = st.lists(
         st.sampled_from(
             "model response_format stream keywords keywords[] language prompt temperature include[] "
             "timestamp_granularities[] timestamp_granularities chunking_strategy chunking_strategy[type] languages[] "
+            "known_speaker_names[] x[ x[] [] "
             "chunking_strategy[silence_duration_ms] chunking_strategy[threshold]".split()
         )
         | LETTERS,

@@ -210,9 +210,10 @@ UNNUMBERED: Final = {
     "partial": {"utterance", "text", "stable"},
     "behind": {"lag_ms"},
     "pong": {"id"},
-    "error": {"code", "message", "field"},
+    "error": {"code", "message"},
     "resumed": {"session", "received_bytes", "received_commands", "resume", "resume_s"},
 }
+OF_SOME_ERRORS: Final = {"field", "retry_after_s"}
 
 
 class NativeTalk(Talk):
@@ -231,7 +232,7 @@ class NativeTalk(Talk):
         kind = message["type"]
         if kind in UNNUMBERED:
             known = UNNUMBERED[kind] | {"type"}
-            assert set(message) in (known, known - {"field"})
+            assert known <= set(message) <= known | (OF_SOME_ERRORS if kind == "error" else set())
         elif self._resumable:
             more = {"seq", "resume", "resume_s"} if kind == "ready" else {"seq"}
             assert set(message) == NUMBERED[kind] | {"type"} | more

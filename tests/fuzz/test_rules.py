@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stt_server.errors import EarloopError
-from stt_server.messages import AudioSpec
+from stt_server.messages import AudioSpec, Final, Transcript
 from stt_server.protocols import openai, stt
 from stt_server.speech.sniff import sniff
 from tests.fuzz import inputs
 from tests.fuzz.budget import both_runs, counted, drawn, played
+from tests.fuzz.talk import SOUNDS
 
+SPOKEN = Transcript("m", "en", 1.0, tuple(sound for sound in SOUNDS if isinstance(sound, Final)))
 REFUSAL_BYTES = 4096
 MAX_HOTWORDS = 600  # 500 keywords and what a prompt lists
 
@@ -59,6 +61,7 @@ def test_any_form_is_a_request_or_a_typed_error(nightly: bool):
             body = openai.refusal(error)
             said = json.loads(body.encode("utf-8"))["error"]
             assert set(said) == {"message", "type", "param", "code"}
+            assert said["param"]
             assert len(body) <= REFUSAL_BYTES
         else:
             assert isinstance(asked, openai.Request)
@@ -68,6 +71,10 @@ def test_any_form_is_a_request_or_a_typed_error(nightly: bool):
                 assert field.isprintable()
             with suppress(EarloopError):
                 openai.check_language(asked, "en")
+            answer, kind = openai.answer(SPOKEN, asked)
+            answer.encode("utf-8")
+            if kind == openai.JSON:
+                assert json.loads(answer)["text"] == SPOKEN.text
 
     with counted(name, nightly=nightly):
         check()

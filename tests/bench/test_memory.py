@@ -28,7 +28,7 @@ def soak(streams: int, seconds: float, most_percent: float):
 @pytest.mark.slow
 def test_a_short_soak_keeps_no_thread_descriptor_or_task_and_little_memory():
     """Memory has hardly warmed up by then, so that the bound is wide: it finds what leaks at every visit."""
-    result = soak(streams=6, seconds=18, most_percent=10)
+    result = soak(streams=6, seconds=12, most_percent=10)
     assert len(result.samples) > 10
     assert sum(result.visits.values()) > 12
 

@@ -32,6 +32,7 @@ LONGEST_S: Final = 90.0  # or so long
 SAMPLES: Final = 400
 EVERY_S: Final = 0.5  # at the oftenest
 BURST: Final = 8  # uploads at once in the warm-up: threads that a pool starts when first needed are no growth
+RESUME_S: Final = 3.0
 REST_S: Final = 60.0
 STEADY_S: Final = 1.0
 
@@ -96,13 +97,14 @@ def run_soak(soak: Soak, settings: Settings, tell: Callable[[str], None]) -> Soa
 @contextmanager
 def _server(soak: Soak, settings: Settings) -> Iterator[str]:
     """The address given, or that of a server of our own. Streams that broke off keep their places for a while, so it
-    has twice as many.
+    has twice as many, and lets them go soon.
     """
     if soak.url:
         yield soak.url.rstrip("/")
         return
     arguments = ["--model", settings.model] if settings.model else []
-    with own_server([*arguments, "--max-streams", str(2 * soak.streams)], None) as address:
+    arguments += ["--max-streams", str(2 * soak.streams), "--resume-s", str(RESUME_S)]
+    with own_server(arguments, None) as address:
         yield address
 
 

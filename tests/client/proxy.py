@@ -26,7 +26,7 @@ class Proxy:
 
     def __init__(self, port: int) -> None:
         self.target = port
-        self.plan: list[Break | None] = []
+        self.plan: list[Break] = []
         self.delay_s = 0.0
         self.away = False  # nobody gets through
         self.connections = 0

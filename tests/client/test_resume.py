@@ -12,9 +12,9 @@ from stt_server.errors import TimedOut, Unavailable
 from stt_server.messages import Behind, Final, Finished, Flush, Open, Partial
 from stt_server.speech.files import read_audio
 from stt_server.speech.pcm import to_int16
+from tests.client.proxy import Break, Proxy, proxied
 from tests.engine.toy import loud, quiet
 from tests.web.conftest import SPEECH, Server, Start, until
-from tests.web.proxy import Break, Proxy, proxied
 
 PLAIN = Open("native")
 RESUMABLE = Open("native", resumable=True)

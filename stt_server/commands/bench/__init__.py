@@ -1,5 +1,6 @@
 """`earloop bench load`: how a server does under many streams at once; what each figure means, `report` defines.
 `earloop bench soak`: whether it grows; what counts as growth, `growth` defines.
+`earloop bench memory`: what its memory is made of.
 """
 
 from __future__ import annotations
@@ -91,6 +92,26 @@ def soak(
         typer.echo(f"{name:<20}{value}")
     if not result.sound:
         raise typer.Exit(1)
+
+
+@app.command()
+def memory(
+    model: Annotated[str, typer.Option(help="Model to start the servers with.")] = "",
+    file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.")] = None,
+) -> None:
+    """Measure what a connection, a stream and an upload add to a server's memory; five minutes."""
+    from stt_server.commands.bench.footprint import kinds, measure_footprint
+    from stt_server.settings import load_settings
+
+    _check_folder(file)
+    result = measure_footprint(load_settings(model=model or None), kinds(), lambda text: typer.echo(text, err=True))
+    if file:
+        file.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
+    typer.echo(f"{result.model} on {result.machine.cpu}, {result.machine.cores} cores, load {result.machine.load}")
+    typer.echo(f"{'':>4} {'at once':<32}{'MB before':>12}{'at most':>12}{'kB each':>12}")
+    for each in result.held:
+        figures = f"{each.before_mb:>12.1f}{each.most_mb:>12.1f}{each.each_kb:>12.1f}"
+        typer.echo(f"{each.count:>4} {each.kind:<32}{figures}")
 
 
 def _check_folder(file: Path | None) -> None:

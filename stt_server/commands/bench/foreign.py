@@ -1,4 +1,4 @@
-"""Clients of a soak that are not our own library: one of vosk-server's protocol, one that breaks off, one that uploads.
+"""Clients that are not our own library: one of vosk-server's protocol, one that breaks off, a silent one, uploads.
 
 They speak as the clients they stand for do: a vosk client waits for the answer to each frame, and who breaks off says
 nothing first.
@@ -53,6 +53,12 @@ async def break_off(url: str, frames: AsyncIterable[bytes]) -> None:
         async for frame in frames:
             await socket.send(frame)
         socket.transport.abort()
+
+
+async def stay(url: str) -> None:
+    """A connection that says nothing, until cancelled."""
+    async with _errors_of_a_socket(), _dialled(stream_url(url)) as socket:
+        await socket.recv()
 
 
 async def upload(url: str, wav: bytes, *, as_form: bool) -> None:

@@ -46,7 +46,7 @@ async def _seen(env: dict[str, str]) -> tuple:
     """All that three streams and an upload are told, and how an idle stream and a silent body end."""
     async with process("--idle-timeout-s", "2", module=TOY, env=env) as server:
         speaking = [speak(server.socket(), PHRASES) for _ in range(3)]
-        *told, upload, idle = await asyncio.gather(*speaking, _upload(server.url), _idle(server))
+        told, upload, idle = await asyncio.gather(asyncio.gather(*speaking), _upload(server.url), _idle(server))
     heard = []
     for each in told:
         messages = [message for _, message in each.messages]

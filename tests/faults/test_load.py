@@ -55,7 +55,7 @@ def _describe(bundle: Path, part: str, key: str, value: object) -> None:
     path.write_text(json.dumps(manifest))
 
 
-DAMAGE = {
+DAMAGE: dict[Callable[[Path], None], str] = {
     flip_bytes: "model.fp32.onnx",
     cut_short: "model.fp32.onnx",
     no_model_at_all: "not a model onnxruntime can open",

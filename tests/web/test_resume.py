@@ -365,6 +365,9 @@ class Dead:
     def cut(self) -> None:
         self.was_cut = True
 
+    def dismiss(self) -> None:
+        raise AssertionError("it has a stream")
+
 
 async def test_ping_is_answered_before_a_stream_is_resumed_and_opening_after_it_is_a_conflict(server: Server):
     socket = await server.socket(RESUMABLE)

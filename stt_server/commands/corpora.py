@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from stt_server.commands.transcribe import progress_bar
@@ -46,7 +46,7 @@ APART_FROM = 100  # clips; fewer are decoded before other processes have started
 def list_all(registry: Registry = None, folder: Folder = None) -> None:
     """What can be fetched, and what is there."""
     entries, root = load_registry(registry), folder or load_settings().corpora
-    table = Table("corpus", "size", "licence", "", "what", box=None, pad_edge=False)
+    table = Table(Column("corpus", no_wrap=True), "size", "licence", "", "what", box=None, pad_edge=False)
     for name, entry in entries.items():
         table.add_row(name, _size(entry), entry.licence, _state(name, entry, root), entry.what)
     Console().print(table)
@@ -143,7 +143,8 @@ def _show(findings: Sequence[Finding]) -> None:
     if not findings:
         typer.echo("no findings")
         return
-    table = Table("", "finding", "clips", "the first of them", box=None, pad_edge=False)
+    first = Column("the first of them", overflow="fold")  # paths are to be copied whole
+    table = Table("", Column("finding", no_wrap=True), "clips", first, box=None, pad_edge=False)
     colours = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTICE: "dim"}
     for line in summarise(findings):
         example = f"{line.example.clip.path}: {line.example.sentence}"

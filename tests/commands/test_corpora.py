@@ -2,6 +2,11 @@
 
 import csv
 import hashlib
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,12 +46,14 @@ def registry(tmp_path: Path) -> Iterator[str]:
     record(tmp_path / "home" / "c.wav")
     data = tar(tree(tmp_path / "home"))
     with serving({"home.tar.gz": data}) as served:
-        served.files["registry.toml"] = (
-            '[home]\nwhat = "my voice"\nlicence = "CC0-1.0"\nformat = "text-files"\n[[home.archives]]\n'
-            f'urls = ["{served.address("home.tar.gz")}"]\nsize = {len(data)}\n'
-            f'sha256 = "{hashlib.sha256(data).hexdigest()}"\n'
-        ).encode()
+        served.files["registry.toml"] = described(served.address("home.tar.gz"), data).encode()
         yield served.address("registry.toml")
+
+
+def described(url: str, data: bytes) -> str:
+    """A registry of one corpus of one archive."""
+    entry = '[home]\nwhat = "my voice"\nlicence = "CC0-1.0"\nformat = "text-files"\n[[home.archives]]\n'
+    return entry + f'urls = ["{url}"]\nsize = {len(data)}\nsha256 = "{hashlib.sha256(data).hexdigest()}"\n'
 
 
 def spoken(folder: Path, **texts: str) -> Path:
@@ -77,6 +84,32 @@ def test_a_corpus_of_another_registry_is_fetched_and_then_listed_as_here(
     assert "here" in listed
     assert f"In {tmp_path}/corpora: home" in listed
     assert typed("get", "home", "--registry", registry)[0] == 5
+
+
+def test_a_fetch_that_is_stopped_by_hand_is_gone_on_with_by_the_same_command(tmp_path: Path) -> None:
+    for n in range(20):
+        put(record(tmp_path / "home" / f"{n}.wav", seconds=1).with_suffix(".txt"), "go on")
+    data, root = tar(tree(tmp_path / "home"), "w"), tmp_path / "corpora"
+    with serving({"home.tar": data}) as served:
+        words = ["get", "home", "--registry", put(tmp_path / "r.toml", described(served.address("home.tar"), data))]
+        command = [sys.executable, "-m", "stt_server.cli", "corpora", *map(str, words), "--folder", str(root)]
+        served.misdeeds.cuts, served.misdeeds.stalls = [400_000], threading.Event()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as stopped:
+            until(lambda: [path.stat().st_size for path in root.rglob("*.partial")] == [400_000])
+            stopped.send_signal(signal.SIGINT)
+            assert stopped.wait(20) != 0
+        served.misdeeds.stalls.set()
+        assert list(root.glob("home")) == []
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert served.ranges == [None, "bytes=400000-"]
+    assert done.stdout == f"{root}/home: 20 clips\n"
+
+
+def until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_an_unknown_corpus_and_one_by_hand_end_with_a_sentence(typed: Typed) -> None:

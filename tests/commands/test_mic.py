@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from stt_server.commands.bench.server import own_server
 from stt_server.speech.files import read_audio, write_flac, write_wav
 from stt_server.speech.pcm import to_int16
 from tests.bundles import spoken
+from tests.client.proxy import Break, proxied
 
 DEADLINE_S = 60
 SAID = ("stop", "light")
@@ -64,6 +66,31 @@ def test_ctrl_c_ends_the_recording_and_the_last_words_still_come(url, tmp_path):
     assert (tmp_path / "asked").read_text().split()[-2:] == ["-D", "hw:1"]
     with wave.open(str(tmp_path / "kept.wav")) as kept:
         assert kept.getnframes() == len(spoken(*SAID))
+
+
+async def test_a_connection_that_breaks_costs_no_word(url, tmp_path):
+    write_flac(tmp_path / "said.flac", spoken(*SAID * 2))
+    command = [sys.executable, "-m", "stt_server.cli", "mic", "--input", str(tmp_path / "said.flac")]
+    async with proxied(int(url.rpartition(":")[2])) as proxy, asyncio.timeout(DEADLINE_S):
+        proxy.plan = [Break("up", 30_000), Break("up", 30_000)]
+        process = await asyncio.create_subprocess_exec(*command, "--url", proxy.url, stdout=subprocess.PIPE)
+        out, _ = await process.communicate()
+    assert (process.returncode, proxy.connections) == (0, 3)
+    assert out.split() == " ".join(SAID * 2).encode().split()
+
+
+def test_a_server_that_asks_for_a_key_takes_the_one_in_a_file_and_no_other(tiny_bundle, tmp_path):
+    write_flac(tmp_path / "said.flac", spoken(*SAID))
+    create = [sys.executable, "-m", "stt_server.cli", "keys", "create", "--name", "me"]
+    environment = {**os.environ, "EARLOOP_DATA": str(tmp_path / "data")}
+    made = subprocess.run(create, capture_output=True, timeout=DEADLINE_S, check=True, env=environment)
+    (tmp_path / "key").write_bytes(made.stdout)
+    with own_server(["--data", str(tmp_path / "data"), "--model", str(tiny_bundle)], None) as address:
+        asked = ["--url", address, "--input", str(tmp_path / "said.flac")]
+        assert mic(*asked).returncode == 8
+        assert mic(*asked, "--key", "el_wrong").returncode == 8
+        assert mic(*asked, "--key", f"@{tmp_path}/key").stdout == b"stop light\n"
+        assert mic(*asked, "--key", f"@{tmp_path}/nothing").returncode == 3
 
 
 def test_a_recorder_that_fails_is_quoted(url, tmp_path):

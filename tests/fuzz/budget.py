@@ -42,6 +42,7 @@ BUDGET: Final = {
     "damaged audio files": Cases(400, 40_000),
     "websocket frames": Cases(150, 10_000),
     "malformed requests": Cases(150, 10_000),
+    "engines told anything": Cases(60, 3_000),
     "requests drawn from the description": Cases(20, 1_000),  # for each route
     "forms with speech, right and wrong": Cases(50, 2_000),
 }

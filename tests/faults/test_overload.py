@@ -34,7 +34,7 @@ async def test_a_server_that_lags_refuses_newcomers_and_takes_them_again_when_it
 
 
 async def test_a_server_that_knows_what_a_stream_costs_refuses_before_anything_lags(start: Start):
-    server: Server = await start(Slow(0.02), max_lag_ms=1000)  # an eighth of its time for each
+    server: Server = await start(Slow(0.02), max_load=0.9, max_lag_ms=1000)  # an eighth of its time for each
     async with server.socket() as socket:  # a recording, faster than real time, from which it learns the cost
         await asyncio.gather(socket.send(loud(150)), heard(socket))
         await socket.send('{"type":"finish"}')

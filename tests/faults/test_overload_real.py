@@ -78,4 +78,5 @@ async def test_newcomers_are_refused_and_those_admitted_get_their_finals_in_time
 @pytest.mark.nightly
 @pytest.mark.timeout(300)
 async def test_the_same_holds_for_minutes():
+    """It wants a core for the server that does not become slower meanwhile: who was let in is not sent away again."""
     await overloaded(seconds=120, every_s=0.2)

@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     @field_validator("data", "corpora", "tls_certificate", "tls_key")
     @classmethod
     def _expand_home(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser()
+        return None if path is None else _at_home(path)
 
     @classmethod
     def settings_customise_sources(
@@ -139,7 +139,7 @@ def load_settings(**given: object) -> Settings:
     no file.
     """
     _refuse_unknown(_our_variables(), _known_variables(), "the environment")
-    _refuse_unknown(given, Settings.model_fields, "the command line")
+    _refuse_unknown(given, Settings.model_fields, "the command line", as_written=True)
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
@@ -149,21 +149,34 @@ def load_settings(**given: object) -> Settings:
 def _toml_path(environ: Mapping[str, str], data: str | Path | None) -> Path | None:
     """The settings file to read. One that was asked for must exist; the one in the data folder may."""
     named = environ.get(CONFIG_VARIABLE)
-    if named:
-        path = Path(named).expanduser()
-        if not path.is_file():
-            raise NotFound(f"{CONFIG_VARIABLE} names {path}, which is no file; correct the path or unset the variable.")
-        return path
-    path = Path(data or environ.get(f"{PREFIX}DATA") or DEFAULT_DATA).expanduser() / "earloop.toml"
-    return path if path.is_file() else None
+    folder = data or environ.get(f"{PREFIX}DATA") or DEFAULT_DATA
+    try:
+        path = _at_home(Path(named)) if named else _at_home(Path(folder)) / "earloop.toml"
+        is_there = path.is_file()
+    except (OSError, ValueError) as error:  # nobody's home, a name longer than names may be, a folder that is closed
+        shown, field = (named, CONFIG_VARIABLE) if named else (str(folder), "data")
+        raise BadOption(f"{field} cannot be {shown[:200]!r}: {error}.", field=field) from error
+    if named and not is_there:
+        raise NotFound(f"{CONFIG_VARIABLE} names {path}, which is no file; correct the path or unset the variable.")
+    return path if is_there else None
+
+
+def _at_home(path: Path) -> Path:
+    """The path with `~` as the folder it stands for. Raises ValueError where there is none."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path.parts[0]} is nobody's home") from error
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise BadOption(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:  # no TOML or UTF-8, a number or brackets without end
         raise BadOption(f"{path} is no valid TOML ({error}); correct it or move it away.") from error
-    _refuse_unknown(values, Settings.model_fields, str(path))
+    _refuse_unknown(values, Settings.model_fields, str(path), as_written=True)
     if "data" in values and CONFIG_VARIABLE not in os.environ:
         raise BadOption(f"{path} lies in the data folder and cannot move it; set EARLOOP_DATA instead.", field="data")
     return values
@@ -177,11 +190,11 @@ def _known_variables() -> list[str]:
     return [CONFIG_VARIABLE, *(f"{PREFIX}{name.upper()}" for name in Settings.model_fields)]
 
 
-def _refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Raise BadOption for the first name that is not known, with the nearest that is."""
+def _refuse_unknown(names: Iterable[str], known: Iterable[str], where: str, *, as_written: bool = False) -> None:
+    """Raise BadOption for the first name that is not known, with the nearest that is; variables may be in any case."""
     choices = {_bare(name): name for name in known}
     for name in names:
-        if _bare(name) in choices:
+        if _bare(name) in choices and (not as_written or name in choices.values()):
             continue
         near = difflib.get_close_matches(_bare(name), choices, n=1, cutoff=0.5)
         hint = f"did you mean {choices[near[0]]}?" if near else f"the settings are {', '.join(choices.values())}."

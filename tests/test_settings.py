@@ -116,3 +116,24 @@ def test_settings_cannot_be_changed_after_the_start(data):
 
 def test_every_setting_has_its_help():
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("name", ["Port", "earloop_port", "EARLOOP_PORT"])
+def test_a_name_in_the_file_is_written_as_the_table_writes_it(tmp_path, name):
+    (tmp_path / "earloop.toml").write_text(f"{name} = 2701\n")
+    with pytest.raises(BadOption, match=r"did you mean port\?"):
+        load_settings(data=tmp_path)
+
+
+@pytest.mark.parametrize("text", ["host = " + "[" * 5000, "port = " + "9" * 5000, "host = '\udc80'"])
+def test_a_file_that_no_reader_of_toml_finishes_is_refused(tmp_path, text):
+    (tmp_path / "earloop.toml").write_text(text, errors="surrogateescape")
+    with pytest.raises(BadOption, match="no valid TOML"):
+        load_settings(data=tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["~nobody-of-that-name/x", "x" * 5000])
+def test_a_folder_that_cannot_be_is_refused_in_a_sentence(folder):
+    with pytest.raises(BadOption) as caught:
+        load_settings(data=folder)
+    assert caught.value.field == "data"

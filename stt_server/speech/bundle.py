@@ -6,6 +6,7 @@ Beside `bundle.json`, the manifest, lie `model.fp32.onnx`, `model.int8.onnx`, `l
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -25,6 +26,7 @@ from stt_server.speech.features import FeatureRecipe
 MANIFEST = "bundle.json"
 BUNDLES = Path(__file__).parent.parent / "bundles"
 MAX_ZIP_BYTES = 2 << 30
+_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EROFS, errno.EMFILE}  # not the archive's fault
 
 
 class _Part(BaseModel):
@@ -221,7 +223,11 @@ def _unzip(source: Path, target: Path) -> Path:
             if sum(entry.file_size for entry in archive.infolist()) > MAX_ZIP_BYTES:
                 raise BadBundle(f"{source} unpacks to more than {MAX_ZIP_BYTES >> 30} GiB", field=source.name)
             archive.extractall(target)  # zipfile drops absolute paths and `..` itself
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except OSError as error:  # a place before the file's beginning, a name longer than names may be
+        if error.errno in _OURS:
+            raise
+        raise BadBundle(f"{source} is no zip that can be unpacked: {error.strerror}", field=source.name) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         # RuntimeError is what it raises for an archive with a password.
         raise BadBundle(f"{source} is neither a folder nor a zip that opens: {error}", field=source.name) from error
     return next(iter(sorted(target.rglob(MANIFEST))), target / MANIFEST).parent

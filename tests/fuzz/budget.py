@@ -43,6 +43,12 @@ BUDGET: Final = {
     "websocket frames": Cases(150, 10_000),
     "malformed requests": Cases(150, 10_000),
     "engines told anything": Cases(60, 3_000),
+    "cuts of raw audio": Cases(250, 20_000),
+    "sounds through the recogniser": Cases(30, 3_000),
+    "manifests with anything anywhere": Cases(150, 10_000),
+    "damaged bundles": Cases(100, 10_000),
+    "damaged settings files": Cases(100, 10_000),
+    "arguments and variables": Cases(100, 10_000),
     "requests drawn from the description": Cases(20, 1_000),  # for each route
     "forms with speech, right and wrong": Cases(50, 2_000),
 }

@@ -2,6 +2,7 @@
 
 SIGTERM or SIGINT   no new streams; open ones say their finals and get `drain_s`; exit code 0
 a second one        the process ends at once
+no engine runs      exit code 7, so that whoever supervises the server starts it anew
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import asyncio
 import inspect
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_origin
 
 import typer
 
 from stt_server import logs
 from stt_server.engine.heap import share_one_heap
+from stt_server.errors import Unavailable
 from stt_server.services import open_services
 from stt_server.settings import Settings, load_settings
 from stt_server.web.access import first_key
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
+    from stt_server.engine.engines import Engines
+
+LOOK_S: Final = 1.0  # between two looks whether an engine is left; its streams have been told by then
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 log = logs.EventLog("serve")
@@ -62,9 +68,18 @@ async def _serve(settings: Settings) -> None:
         if key := await first_key(services):
             typer.echo(f"Its first key, an admin's, is shown this once: {key}")
         sys.stdout.flush()
-        await stop.wait()
+        await _until_over(stop, services.engines)
         log.info("draining", streams=services.engines.open_streams, seconds=settings.drain_s)
         await services.engines.drain(settings.drain_s)
+        if not stop.is_set():
+            raise Unavailable("No inference thread runs any more; the log says why. Start the server again.")
+
+
+async def _until_over(stop: asyncio.Event, engines: Engines) -> None:
+    """Until the process is asked to stop, or has nothing left that could recognise."""
+    while not stop.is_set() and engines.runs:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), LOOK_S)
 
 
 def _stop_event() -> asyncio.Event:

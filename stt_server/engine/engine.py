@@ -124,7 +124,12 @@ class Engine:
     @property
     def alive(self) -> bool:
         """Whether the thread runs and does not hang. One that died stays dead; one that hangs may come back."""
-        return self._thread.is_alive() and not self._died and not self._watch.hangs
+        return self.runs and not self._watch.hangs
+
+    @property
+    def runs(self) -> bool:
+        """Whether the thread is there; once it is not, no restart brings it back."""
+        return self._thread.is_alive() and not self._died
 
     @property
     def open_streams(self) -> int:

@@ -73,6 +73,11 @@ class Engines:
         return all(engine.alive for engine in self._engines)
 
     @property
+    def runs(self) -> bool:
+        """Whether any engine's thread is still there; one that hangs is, and may come back."""
+        return any(engine.runs for engine in self._engines)
+
+    @property
     def open_streams(self) -> int:
         return sum(engine.open_streams for engine in self._engines)
 

@@ -6,7 +6,9 @@ import threading
 
 import pytest
 
+from stt_server.errors import Unavailable
 from tests.engine.toy import loud, quiet
+from tests.faults.process import TOY, process
 from tests.faults.streams import speak
 from tests.web.conftest import SPEECH, Server, Start, finals, heard_until, said, until
 
@@ -102,3 +104,11 @@ async def test_a_server_with_a_hanging_thread_still_leaves_in_time(hanging: Serv
         await heard_until(stuck, "error")
     async with asyncio.timeout(3):
         await hanging.services.engines.drain(2)
+
+
+async def test_a_server_that_has_no_thread_left_ends_so_that_it_is_started_anew():
+    async with process(module=TOY) as server:
+        async with server.socket("/v1/stream?hotwords=deadly") as socket:
+            await socket.send(loud(1))
+            assert (await heard_until(socket, "error"))["code"] == "internal"
+        assert await asyncio.wait_for(server.process.wait(), 30) == Unavailable.exit_code

@@ -18,7 +18,7 @@ from stt_server.speech.files import read_audio
 from training import checkpoints
 from training.batches import frames_of
 from training.card import write_card
-from training.evaluate import count_false_words, measure
+from training.evaluate import false_words, hear, moved, rates
 from training.export import STEP_FRAMES, check_int8, check_parity, export_onnx, rounded
 from training.golden import choose_golden
 from training.kit import make_kit
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from stt_server.corpus.clip import Clip
+    from stt_server.corpus.evaluation import Evaluation
     from training.recipe import Recipe
 
     Say = Callable[[str], None]
+    Listen = Callable[[Sequence[Evaluation]], None]
     Entries = dict[str, Any]
 
 PARITY_CLIPS = 3
@@ -54,8 +56,10 @@ class Ingredients:
         return LogMel(FeatureRecipe(n_mels=self.recipe.features.n_mels))
 
 
-def make_bundle(made_of: Ingredients, folder: Path, say: Say) -> bundles.Bundle:
+def make_bundle(made_of: Ingredients, folder: Path, say: Say, listen: Listen = lambda heard: None) -> bundles.Bundle:
     """Write the bundle into `folder`. One that is there is replaced when the new one is whole.
+
+    `listen` gets what each decoder heard in the test and in the bundle's kit, for a report.
 
     Raises Internal where ONNX and torch disagree.
     """
@@ -70,12 +74,14 @@ def make_bundle(made_of: Ingredients, folder: Path, say: Say) -> bundles.Bundle:
     manifest["golden"] = _golden(made_of, manifest, part)
     manifest["lineage"] |= _lineage(made_of)
     bundles.write_bundle(part, manifest)
-    manifest["error_rates"] = measure(part, made_of.test, say)
-    write_card(part / "card.md", manifest, made_of.train, made_of.recipe, count_false_words(part))
+    heard = hear(part, made_of.test, say)
+    manifest["error_rates"] = rates(heard)
+    write_card(part / "card.md", manifest, made_of.train, made_of.recipe, false_words(heard))
     manifest["card"] = bundles.entry(part, "card.md")
     bundles.write_bundle(part, manifest)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
+    listen(moved(heard, part, folder))
     return bundles.load_bundle(folder)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from stt_server.corpus.evaluation import ALL, evaluate
@@ -15,43 +15,65 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stt_server.corpus.clip import Clip
+    from stt_server.corpus.evaluation import Evaluation, Heard
+    from stt_server.speech.wer import Score
 
     Row = dict[str, Any]
     Say = Callable[[str], None]
 
+QUIET = "kit-quiet"  # the source of the kit's clips without speech
 RATES = ("wer", "cer", "exact")
 SHOWN_EVERY = 200  # clips
 
 
-def measure(folder: Path, clips: Sequence[Clip], say: Say) -> list[Row]:
-    """A row for each source, of `clips` and of the bundle's kit, and decoder: source, utterances, decoder, and `wer`,
-    `cer` and `exact`, each with value, low and high (95 %). Sources in which nothing is said have no row.
-    """
-    spoken = [clip for clip in [*clips, *kit_clips(folder)] if clip.text]
-    if not spoken:
+def hear(folder: Path, clips: Sequence[Clip], say: Say) -> list[Evaluation]:
+    """What each decoder of the bundle hears in `clips` and in the bundle's kit; [] where there are none of either."""
+    listed = [*clips, *kit_clips(folder)]
+    if not listed:
         return []
-    recognizer, rows = Recognizer.load(folder), []
+    recognizer, evaluations = Recognizer.load(folder), []
     for decoder in _decoders(recognizer, say):
-        measured = evaluate(recognizer, spoken, decoder, lambda done: _tell(done, len(spoken), say))
+        measured = evaluate(recognizer, listed, decoder, lambda done: _tell(done, len(listed), say))
         for source, score in measured.scores.items():
             if source != ALL:
-                rates = {name: asdict(getattr(score, name)) for name in RATES}
-                rows.append({"source": source, "utterances": score.utterances, "decoder": decoder, **rates})
                 say(f"{source}, {decoder}: WER {score.wer} in {score.utterances} utterances")
-    sources = list(dict.fromkeys(row["source"] for row in rows))
-    return sorted(rows, key=lambda row: sources.index(row["source"]))
+        evaluations.append(measured)
+    return evaluations
 
 
-def count_false_words(folder: Path) -> list[Row]:
+def rates(evaluations: Sequence[Evaluation]) -> list[Row]:
+    """A row for each source and decoder: source, utterances, decoder, and `wer`, `cer` and `exact`, each with value,
+    low and high (95 %). Sources in which nothing is said have no row.
+    """
+    sources = list(dict.fromkeys(name for each in evaluations for name in each.scores if name != ALL))
+    return [
+        {"source": source, "utterances": score.utterances, "decoder": each.decoder, **_rates(score)}
+        for source in sources
+        for each in evaluations
+        if (score := each.scores.get(source)) is not None
+    ]
+
+
+def false_words(evaluations: Sequence[Evaluation]) -> list[Row]:
     """For each decoder, in how many of the kit's clips without speech (`clips`) it heard a word (`with_words`)."""
-    quiet = [clip for clip in kit_clips(folder) if not clip.text]
-    if not quiet:
-        return []
-    recognizer, rows = Recognizer.load(folder), []
-    for decoder in _decoders(recognizer):
-        with_words, clips = evaluate(recognizer, quiet, decoder).false_words
-        rows.append({"decoder": decoder, "clips": clips, "with_words": with_words})
+    rows = []
+    for each in evaluations:
+        heard = [bool(one.heard) for one in each.heard if one.clip.source == QUIET and not one.said]
+        if heard:
+            rows.append({"decoder": each.decoder, "clips": len(heard), "with_words": sum(heard)})
     return rows
+
+
+def moved(evaluations: Sequence[Evaluation], before: Path, now: Path) -> list[Evaluation]:
+    """The same, where the folder `before` with the kit is called `now`."""
+    return [replace(each, heard=tuple(_moved(one, before, now) for one in each.heard)) for each in evaluations]
+
+
+def _moved(heard: Heard, before: Path, now: Path) -> Heard:
+    path = heard.clip.path
+    if not path.is_relative_to(before):
+        return heard
+    return replace(heard, clip=replace(heard.clip, path=now / path.relative_to(before)))
 
 
 def kit_clips(folder: Path) -> list[Clip]:
@@ -68,6 +90,10 @@ def _decoders(recognizer: Recognizer, say: Say = lambda sentence: None) -> list[
         say("nothing is measured with the language model: pip install 'earloop[reference,kenlm]'")
         return ["greedy"]
     return ["greedy", "reference"]
+
+
+def _rates(score: Score) -> dict[str, Row]:
+    return {name: asdict(getattr(score, name)) for name in RATES}
 
 
 def _tell(done: int, of: int, say: Say) -> None:

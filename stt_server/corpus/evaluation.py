@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from stt_server.corpus.clip import Clip
+    from stt_server.messages import Transcript
     from stt_server.speech.recognizer import Recognizer
     from stt_server.speech.wer import Score
 
@@ -23,11 +24,16 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One clip: what was said and what was heard, both normalised."""
+    """One clip: what was said and what was heard, both normalised.
+
+    `confidence` is the mean of the heard words', 0 to 1, and 0 where none was heard; `audio_s` is how long it is.
+    """
 
     clip: Clip
     said: str
     heard: str
+    confidence: float = 0.0
+    audio_s: float = 0.0
 
     @property
     def errors(self) -> int:
@@ -70,9 +76,16 @@ def evaluate(
     for done, (clip, outcome) in enumerate(zip(clips, outcomes, strict=True), 1):
         if isinstance(outcome, EarloopError):
             raise outcome
-        results.append(Heard(clip, normalize(clip.text, drop_unspellable=True), outcome.text))
+        results.append(_heard(clip, outcome))
         heard(done)
     return Evaluation(decoder or recognizer.default_decoder, tuple(results), _scores(results))
+
+
+def _heard(clip: Clip, outcome: Transcript) -> Heard:
+    trusts = [word.confidence for word in outcome.words]
+    confidence = sum(trusts) / len(trusts) if trusts else 0.0
+    said = normalize(clip.text, drop_unspellable=True)
+    return Heard(clip, said, outcome.text, confidence, outcome.audio_s)
 
 
 def _scores(results: Sequence[Heard]) -> dict[str, Score]:

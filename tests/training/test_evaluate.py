@@ -12,7 +12,7 @@ from stt_server.speech.files import read_audio, write_flac
 from stt_server.speech.recognizer import Recognizer
 from tests.bundles import spoken
 from tests.voices import Samples, say
-from training.evaluate import count_false_words, kit_clips, measure
+from training.evaluate import false_words, hear, kit_clips, moved, rates
 from training.golden import choose_golden
 from training.kit import make_kit, steady_noise
 from training.recipe import Kit
@@ -52,7 +52,7 @@ def test_every_source_and_the_kit_are_measured_with_every_decoder(bundle: Path, 
         clip(tmp_path, "d.flac", "", spoken("no"), "nothing said"),
     ]
     told: list[str] = []
-    rows = {(row["source"], row["decoder"]): row for row in measure(bundle, clips, told.append)}
+    rows = {(row["source"], row["decoder"]): row for row in rates(hear(bundle, clips, told.append))}
     sources = ("right", "wrong", "kit-clean")
     assert list(rows) == [(source, decoder) for source in sources for decoder in ("greedy", "reference")]
     for decoder in ("greedy", "reference"):
@@ -65,16 +65,23 @@ def test_every_source_and_the_kit_are_measured_with_every_decoder(bundle: Path, 
 
 
 def test_words_heard_where_none_are_spoken_are_counted(bundle: Path) -> None:
-    rows = count_false_words(bundle)
+    rows = false_words(hear(bundle, [], lambda sentence: None))
     assert rows == [
         {"decoder": "greedy", "clips": 2, "with_words": 1},
         {"decoder": "reference", "clips": 2, "with_words": 1},
     ]
 
 
+def test_what_was_heard_in_a_kit_is_found_where_the_kit_has_gone(bundle: Path, tmp_path: Path) -> None:
+    mine = clip(tmp_path, "a.flac", "stop", spoken("stop"), "mine")
+    heard = moved(hear(bundle, [mine], lambda sentence: None), bundle, tmp_path / "renamed")
+    names = ["a.flac", *(f"renamed/kit/{name}.flac" for name in "abc")]
+    assert [[one.clip.path for one in each.heard] for each in heard] == 2 * [[tmp_path / name for name in names]]
+
+
 def test_a_bundle_without_a_kit_has_no_kit_to_measure(tiny_bundle: Path) -> None:
     assert kit_clips(tiny_bundle) == []
-    assert count_false_words(tiny_bundle) == []
+    assert hear(tiny_bundle, [], lambda sentence: None) == []
 
 
 @pytest.mark.parametrize("lines", [["yes", "stop light", "no no"], ["an entirely unknown sentence"]])

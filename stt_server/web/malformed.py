@@ -1,7 +1,8 @@
 """What the log says of bytes that are no HTTP; aiohttp answers them with 400 before any code of ours runs.
 
 By itself aiohttp logs each as an error, with a traceback that repeats the line at fault: anyone could fill the disk,
-and the line may hold a key. The same for a client that is gone before it is told to continue (`Expect`).
+and the line may hold a key. The same for a body that cannot be decoded and was not asked for, and for a client that
+is gone before it is told to continue (`Expect`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from stt_server.logs import EventLog
@@ -21,7 +23,7 @@ class _Malformed(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         fault = record.exc_info[1] if record.exc_info else None
-        if isinstance(fault, HttpProcessingError | ConnectionError):
+        if isinstance(fault, HttpProcessingError | web.RequestPayloadError | ConnectionError):
             log.debug("request_failed", kind=type(fault).__name__)
             return False
         return True

@@ -30,6 +30,17 @@ async def test_a_malformed_request_is_answered_400_and_leaves_no_word_of_it_in_t
     assert "request_failed" in caplog.text
 
 
+async def test_a_body_nobody_asked_for_that_cannot_be_decoded_is_no_fault_of_ours(
+    server: Server, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.DEBUG)
+    head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n"
+    answer = await _exchanged(server.port, head + b"abcd")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "request_failed" in caplog.text
+
+
 async def _exchanged(port: int, sent: bytes) -> bytes:
     def speak() -> bytes:
         with connection(port) as raw:

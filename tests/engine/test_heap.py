@@ -45,6 +45,41 @@ def test_threads_share_one_heap(tmp_path):
     assert heaps("shared", tmp_path) == 1
 
 
+HOLES = """
+import asyncio, sys
+from pathlib import Path
+
+import numpy as np
+
+from stt_server.engine.heap import trimming
+
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+
+async def main():
+    kept = [np.ones(50_000, np.uint8) for _ in range(1000)]
+    full = resident()
+    with trimming(every_s=0.01):
+        del kept[:-1]  # the last one keeps the heap's end
+        async with asyncio.timeout(20):
+            while resident() > full - 8000:
+                await asyncio.sleep(0.01)
+    print(len(asyncio.all_tasks()), resident() < full)
+
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc trims")
+def test_pages_freed_in_the_midst_of_the_heap_go_back_while_the_loop_runs():
+    """40 MB, of 4 kB a page."""
+    done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "1 True\n"
+
+
 def heaps(mode, folder):
     """How many heaps the C library says that it has, in a process of its own."""
     command = [sys.executable, "-c", CODE, mode, str(folder / "heaps.xml")]

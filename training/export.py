@@ -13,7 +13,7 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import onnx
@@ -23,7 +23,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from stt_server.errors import Internal
 from stt_server.speech.acoustic import AcousticModel
-from training.model import SUBSAMPLING, ConvModel
+from training.streaming import SUBSAMPLING, StreamingModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
+AnyModel = TypeVar("AnyModel", bound=StreamingModel)
 STEP_FRAMES = 16
 PARITY = 1e-3  # of any log-probability of the fp32 graph
 MOVED = 0.05  # of the probability of a frame, on average, that int8 gives to other labels; 0.001 was measured
@@ -40,7 +41,7 @@ SMALLEST_STORED_SHORT = 256
 EXPORT_TIMEOUT_S = 900.0  # ten million parameters take a quarter of a minute
 
 
-def rounded(model: ConvModel) -> ConvModel:
+def rounded(model: AnyModel) -> AnyModel:
     """A copy whose weights are float16 numbers, in float32: what the bundle stores and every figure is measured on."""
     model = copy.deepcopy(model).eval()
     with torch.no_grad():
@@ -49,7 +50,7 @@ def rounded(model: ConvModel) -> ConvModel:
     return model
 
 
-def export_onnx(model: ConvModel, fp32: Path, int8: Path) -> None:
+def export_onnx(model: StreamingModel, fp32: Path, int8: Path) -> None:
     """Write both graphs. `model` should be `rounded`."""
     plain = fp32.with_suffix(".plain.onnx")
     # A process of its own: torch 2.13 traces a GRU wrongly the second time it exports in a process.
@@ -62,12 +63,12 @@ def export_onnx(model: ConvModel, fp32: Path, int8: Path) -> None:
     plain.unlink()
 
 
-def _write_graph(model: ConvModel, path: Path) -> None:
+def _write_graph(model: StreamingModel, path: Path) -> None:
     with _silenced():
         _program(model).save(str(path), external_data=False)
 
 
-def _program(model: ConvModel) -> torch.onnx.ONNXProgram:
+def _program(model: StreamingModel) -> torch.onnx.ONNXProgram:
     """The model's graph; batch and number of frames stay open."""
     batch, steps = torch.export.Dim("batch", min=1, max=512), torch.export.Dim("steps", min=1, max=4096)
     # An example batch of one would be frozen into the graph without a word.
@@ -125,7 +126,7 @@ def _is_half(values: Floats) -> bool:
         return bool(np.array_equal(values.astype(np.float16).astype(np.float32), values))
 
 
-def check_parity(model: ConvModel, graph: Path, features: Floats, silence: float) -> float:
+def check_parity(model: StreamingModel, graph: Path, features: Floats, silence: float) -> float:
     """`parity`, refusing an export that computes something else than was trained."""
     worst = parity(model, graph, features, silence)
     if not worst <= PARITY:
@@ -133,7 +134,7 @@ def check_parity(model: ConvModel, graph: Path, features: Floats, silence: float
     return worst
 
 
-def check_int8(model: ConvModel, graph: Path, features: Floats, silence: float) -> float:
+def check_int8(model: StreamingModel, graph: Path, features: Floats, silence: float) -> float:
     """The share of probability that the quantised graph gives to other labels, on average; refuses a large one."""
     whole, stepped = _both_ways(model, graph, features, silence)
     moved = float(np.abs(np.exp(stepped) - np.exp(whole)).sum(-1).mean() / 2)
@@ -142,14 +143,14 @@ def check_int8(model: ConvModel, graph: Path, features: Floats, silence: float) 
     return moved
 
 
-def parity(model: ConvModel, graph: Path, features: Floats, silence: float) -> float:
+def parity(model: StreamingModel, graph: Path, features: Floats, silence: float) -> float:
     """Largest difference of log-probabilities between torch on the whole and ONNX in steps; features (B, T, mels)."""
     whole, stepped = _both_ways(model, graph, features, silence)
     return float(np.abs(stepped - whole).max())
 
 
 @torch.no_grad()
-def _both_ways(model: ConvModel, graph: Path, features: Floats, silence: float) -> tuple[Floats, Floats]:
+def _both_ways(model: StreamingModel, graph: Path, features: Floats, silence: float) -> tuple[Floats, Floats]:
     """Log-probabilities (B, T / 4, labels) by torch on the whole and by onnxruntime step by step, as it serves."""
     lag = model.shape.lag_frames
     whole: Floats = model.whole(torch.from_numpy(features), silence).numpy()

@@ -16,16 +16,14 @@ Convolutions are Conv2d with a kernel of height 1, since onnxruntime's fast CPU 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from training.streaming import SUBSAMPLING, StreamingModel, channel_dropout
 
-SUBSAMPLING = 4
+__all__ = ["SUBSAMPLING", "Block", "ConvModel", "ConvShape", "Subsampling"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +43,6 @@ class ConvShape:
     @property
     def lag_frames(self) -> int:
         return sum(self.right)
-
-
-def channel_dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """Drop whole channels of (B, T, C) per utterance: as regularising as element-wise, at a hundredth of its cost."""
-    if not training or p == 0.0:
-        return x
-    keep = torch.rand(x.shape[0], 1, x.shape[2], device=x.device) >= p
-    return x * (keep.to(x.dtype) / (1.0 - p))
 
 
 class Subsampling(nn.Module):
@@ -96,24 +86,18 @@ class Block(nn.Module):
         return x[:, start : start + frames] + self.back(hidden), x[:, -(self.kernel - 1) :]
 
 
-class ConvModel(nn.Module):
-    """`forward(features, *states) → (log-probabilities, *states)`; `initial` makes the states of a new stream.
-
-    States, batch first: `mel` (B, 1, 1, mels), `conv` (B, channels, 1, mels/2), `blocks` (B, depth, kernel-1, width),
-    `gru` (B, width).
+class ConvModel(StreamingModel):
+    """States, batch first: `mel` (B, 1, 1, mels), `conv` (B, channels, 1, mels/2), `blocks` (B, depth, kernel - 1,
+    width), `gru` (B, width).
     """
 
     state_names = ("mel", "conv", "blocks", "gru")
-    mean: Tensor
-    scale: Tensor
+    shape: ConvShape
 
     def __init__(self, shape: ConvShape) -> None:
-        super().__init__()
+        super().__init__(shape)
         if len(shape.right) != shape.depth:
             raise ValueError(f"`right` needs one number for each of the {shape.depth} blocks, not {len(shape.right)}")
-        self.shape = shape
-        self.register_buffer("mean", torch.zeros(shape.n_mels))
-        self.register_buffer("scale", torch.ones(shape.n_mels))
         self.subsampling = Subsampling(shape)
         self.blocks = nn.ModuleList(Block(shape, right) for right in shape.right)
         self.gru_norm = nn.LayerNorm(shape.width)
@@ -130,13 +114,6 @@ class ConvModel(nn.Module):
             "gru": (batch, s.width),
         }
 
-    def initial(self, batch: int) -> tuple[Tensor, ...]:
-        device = self.out.weight.device
-        # Under autocast the residual stream then runs in bf16 too, a fifth faster on a CPU than mixing both types.
-        mixed = torch.is_autocast_enabled(device.type)
-        dtype = torch.get_autocast_dtype(device.type) if mixed else torch.float32
-        return tuple(torch.zeros(shape, device=device, dtype=dtype) for shape in self.state_shapes(batch).values())
-
     def forward(self, features: Tensor, mel: Tensor, conv: Tensor, blocks: Tensor, gru: Tensor) -> tuple[Tensor, ...]:
         x = (features - self.mean) * self.scale
         x, mel, conv = self.subsampling(x, mel.to(x.dtype), conv)
@@ -147,15 +124,3 @@ class ConvModel(nn.Module):
         y, state = self.gru(self.gru_norm(x), gru.unsqueeze(0))
         logits = self.out(self.norm(x + y))
         return logits.float().log_softmax(-1), mel, conv, torch.stack(pasts, 1), state.squeeze(0)
-
-    def whole(self, features: Tensor, silence: float) -> Tensor:
-        """Whole utterances (B, T, mels), T a multiple of 4 → (B, T/4, labels), with the lag already taken out."""
-        lag = self.shape.lag_frames
-        padded = F.pad(features, (0, 0, 0, SUBSAMPLING * lag), value=silence)
-        logprobs: Tensor = self(padded, *self.initial(len(features)))[0]
-        return logprobs[:, lag:]
-
-    def set_normalisation(self, mean: Sequence[float], deviation: Sequence[float]) -> None:
-        """Fix the features' mean and standard deviation, each (mels,), inside the graph."""
-        self.mean.copy_(torch.as_tensor(mean))
-        self.scale.copy_(1.0 / torch.as_tensor(deviation))

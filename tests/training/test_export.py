@@ -11,9 +11,11 @@ import torch
 from stt_server.errors import Internal
 from stt_server.speech.acoustic import AcousticModel
 from tests.training.material import MEL, six_clips
+from training.architectures import build
 from training.batches import frames_of
 from training.export import MOVED, PARITY, STEP_FRAMES, check_int8, check_parity, export_onnx, parity, rounded
 from training.model import ConvModel, ConvShape
+from training.streaming import StreamingModel
 
 SHAPE = ConvShape(width=48, depth=2, kernel=5, channels=8, right=(2, 1))
 SILENCE = MEL.recipe.silence
@@ -21,16 +23,12 @@ SILENCE = MEL.recipe.silence
 
 @dataclass(frozen=True)
 class Exported:
-    model: ConvModel
+    model: StreamingModel
     fp32: Path
     int8: Path
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    folder = tmp_path_factory.mktemp("exported")
-    torch.manual_seed(1)
-    model = ConvModel(SHAPE)
+def export(model: StreamingModel, folder: Path) -> Exported:
     model.set_normalisation([-6.0] * 80, [3.0] * 80)
     with torch.no_grad():
         model.out.weight.mul_(8)  # outputs as decided as a trained model's
@@ -39,26 +37,45 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return Exported(model, folder / "model.fp32.onnx", folder / "model.int8.onnx")
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    torch.manual_seed(1)
+    return export(ConvModel(SHAPE), tmp_path_factory.mktemp("exported"))
+
+
+@pytest.fixture(scope="module")
+def deepspeech(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    torch.manual_seed(1)
+    described = {"architecture": "deepspeech", "width": 48, "context": 3}
+    return export(build(described), tmp_path_factory.mktemp("deepspeech"))
+
+
+@pytest.fixture(params=["exported", "deepspeech"])
+def of_each_architecture(request: pytest.FixtureRequest) -> Exported:
+    either: Exported = request.getfixturevalue(request.param)
+    return either
+
+
 def speech() -> np.ndarray:
     clips = [frames_of(MEL, six_clips()[number]) for number in range(3)]
     return np.stack([clip[: min(map(len, clips))] for clip in clips])
 
 
 @pytest.mark.parametrize("frames", [STEP_FRAMES, 4, 36, 60])
-def test_fp32_in_steps_is_torch_on_the_whole(exported: Exported, frames: int) -> None:
+def test_fp32_in_steps_is_torch_on_the_whole(of_each_architecture: Exported, frames: int) -> None:
     features = speech()[:, :frames]
     assert features.shape[1] == frames
-    assert parity(exported.model, exported.fp32, features, SILENCE) <= PARITY
-    assert check_parity(exported.model, exported.fp32, features, SILENCE) <= PARITY
+    assert parity(of_each_architecture.model, of_each_architecture.fp32, features, SILENCE) <= PARITY
+    assert check_parity(of_each_architecture.model, of_each_architecture.fp32, features, SILENCE) <= PARITY
 
 
-def test_int8_gives_hardly_any_probability_to_other_labels(exported: Exported) -> None:
-    assert 0 < check_int8(exported.model, exported.int8, speech(), SILENCE) <= MOVED
+def test_int8_gives_hardly_any_probability_to_other_labels(of_each_architecture: Exported) -> None:
+    assert 0 < check_int8(of_each_architecture.model, of_each_architecture.int8, speech(), SILENCE) <= MOVED
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_the_batch_axis_is_open(exported: Exported, precision: str) -> None:
-    path = getattr(exported, precision)
+def test_the_batch_axis_is_open(of_each_architecture: Exported, precision: str) -> None:
+    path = getattr(of_each_architecture, precision)
     for node in onnx.load(path).graph.input:
         assert node.type.tensor_type.shape.dim[0].dim_param, node.name
         assert not node.type.tensor_type.shape.dim[0].dim_value
@@ -72,14 +89,14 @@ def test_the_batch_axis_is_open(exported: Exported, precision: str) -> None:
         assert apart.max() < 1e-5 if precision == "fp32" else apart.mean() < MOVED
 
 
-def test_weights_are_stored_in_half_the_bytes(exported: Exported) -> None:
-    graph = onnx.load(exported.fp32).graph
+def test_weights_are_stored_in_half_the_bytes(of_each_architecture: Exported) -> None:
+    graph = onnx.load(of_each_architecture.fp32).graph
     kinds = {tensor.name: onnx.TensorProto.DataType.Name(tensor.data_type) for tensor in graph.initializer}
     large = {tensor.name for tensor in graph.initializer if np.prod(tensor.dims) >= 256}
     assert large
     assert {kinds[name] for name in large} == {"FLOAT16"}
-    weights = sum(weight.numel() for weight in exported.model.parameters())
-    assert exported.fp32.stat().st_size < 2 * weights + 100_000
+    weights = sum(weight.numel() for weight in of_each_architecture.model.parameters())
+    assert of_each_architecture.fp32.stat().st_size < 2 * weights + 100_000
 
 
 def test_the_matrices_of_the_small_model_are_int8(exported: Exported) -> None:

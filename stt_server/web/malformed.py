@@ -8,9 +8,10 @@ is gone before it is told to continue (`Expect`).
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Final
 
-from aiohttp import web
+from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from stt_server.logs import EventLog
@@ -37,3 +38,9 @@ def server_logger() -> logging.Logger:
     logger = logging.getLogger("aiohttp.server")
     logger.addFilter(_FILTER)  # which it has once, however often this is called
     return logger
+
+
+def ignore_bad_headers() -> None:
+    """Let a form's part with a damaged header be no warning: Python remembers each different one for ever."""
+    for kind in (BadContentDispositionHeader, BadContentDispositionParam):
+        warnings.filterwarnings("ignore", category=kind)

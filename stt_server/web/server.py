@@ -15,7 +15,7 @@ from stt_server.errors import BadOption, Conflict, EarloopError
 from stt_server.logs import EventLog
 from stt_server.web.addresses import is_loopback, url_of
 from stt_server.web.connections import Connections, Site
-from stt_server.web.malformed import server_logger
+from stt_server.web.malformed import ignore_bad_headers, server_logger
 from stt_server.web.parking import PARKING
 from stt_server.web.routes import application
 from stt_server.web.tls import certificate_of
@@ -38,6 +38,7 @@ async def serving(services: Services) -> AsyncIterator[str]:
     """Listen at the settings' host and port; gives the URL. Raises Conflict for a port in use, BadOption."""
     host, port = services.settings.host, services.settings.port
     certificate = certificate_of(services.settings)
+    ignore_bad_headers()
     app, connections = application(services), Connections(services.settings, services.metrics)
     app.middlewares.insert(0, connections.note)
     runner = web.AppRunner(

@@ -60,13 +60,20 @@ async def _stream(request: web.Request, codec: Codec) -> web.WebSocketResponse:
     socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE_BYTES + 1, timeout=CLOSE_S)
     pump = Pump(request, socket, codec, _place_for(request))
     try:
-        if not socket.can_prepare(request):
+        if not _can_upgrade(socket, request):
             raise BadInput(f"{request.path} speaks WebSocket; connect with an upgrade.")
         await socket.prepare(request)
         await pump.run()
     finally:
         pump.release()
     return socket
+
+
+def _can_upgrade(socket: web.WebSocketResponse, request: web.Request) -> bool:
+    try:
+        return bool(socket.can_prepare(request))
+    except ValueError:  # a header that is no text or no base64, which aiohttp does not expect
+        return False
 
 
 def _place_for(request: web.Request) -> Place | None:

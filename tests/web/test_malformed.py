@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 import pytest
+from aiohttp import multipart
 
 from tests.fuzz.rawsocket import connection, exchange
 from tests.web.conftest import Server
@@ -39,6 +40,26 @@ async def test_a_body_nobody_asked_for_that_cannot_be_decoded_is_no_fault_of_our
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert "request_failed" in caplog.text
+
+
+async def test_an_upgrade_to_what_is_no_text_is_refused(server: Server):
+    head = b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: \xff\xfe\r\nConnection: close\r\n\r\n"
+    answer = await _exchanged(server.port, head)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"connect with an upgrade" in answer
+
+
+async def test_different_damaged_headers_of_forms_are_not_remembered(server: Server):
+    for number in range(3):
+        part = b'--x\r\nContent-Disposition: form-data; name="a%d\r\n\r\n1\r\n--x--\r\n' % number
+        head = (
+            b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n"
+        )
+        kind = b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+        answer = await _exchanged(server.port, head % len(part) + kind + part)
+        assert answer.startswith(b"HTTP/1.1 400 "), answer
+    remembered = getattr(multipart, "__warningregistry__", {})
+    assert not [key for key in remembered if "a0" in str(key)]
 
 
 async def _exchanged(port: int, sent: bytes) -> bytes:

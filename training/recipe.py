@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from stt_server.errors import BadOption, NotFound
+from stt_server.errors import BadOption
+from training.inheritance import RECIPES, find_recipe, read_tree, settle
 
-RECIPES = Path(__file__).parent / "recipes"
+__all__ = ["RECIPES", "Recipe", "Section", "find_recipe", "load_recipe", "read_change", "sized"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[float, float]
@@ -34,6 +34,7 @@ class SyntheticSpeech(Section):
 class Source(Section):
     """One part of the data: either a corpus by name or synthetic speech."""
 
+    name: str | None = Field(None, description="in `dev` and `test`: what validations and reports call it")
     corpus: str | None = Field(None, description="name of a corpus under EARLOOP_CORPORA, or a manifest's path")
     split: str | None = Field(None, description="its clips of this split alone")
     synthetic: SyntheticSpeech | None = Field(None, description="speech made for this run, instead of a corpus")
@@ -47,9 +48,15 @@ class Source(Section):
 
 
 class Data(Section):
-    train: tuple[Source, ...] = Field(min_length=1, description="sources to learn from")
+    train: tuple[Source, ...] = Field((), description="sources to learn from")
     dev: tuple[Source, ...] = Field((), description="sources that validations measure while the model learns")
+    best: str | None = Field(
+        None, description="name of the one in `dev` that chooses the weights that are exported; all of them otherwise"
+    )
     test: tuple[Source, ...] = Field((), description="sources that the finished bundle is measured on")
+    split: bool = Field(
+        False, description="`train` is all there is: 70/20/10 of it are for learning, validation and test"
+    )
     noise: tuple[str, ...] = Field((), description="folders of noise and impulse responses, kind noise or rir")
     longest_s: float = Field(16.0, gt=0, description="longer clips are not learned from")
 
@@ -79,23 +86,58 @@ class Model(Section):
         return self
 
 
+class EarlyStop(Section):
+    """Ends the learning when validations no longer get better; without the section nothing does."""
+
+    patience: int = Field(5, ge=1, description="validations in a row that may be no better than the best")
+    min_delta: float = Field(
+        0.0, ge=0, description="what WER (or, at the same WER, the loss) must fall by to be better"
+    )
+
+
 class Schedule(Section):
     """The run ends when the epochs are done or the minutes are up; the learning rate follows whichever is nearer."""
 
     epochs: int = Field(10, ge=1, description="times the data are gone through")
     minutes: float | None = Field(None, gt=0, description="learning stops then, if its epochs are not done before")
-    batch_s: float = Field(128.0, gt=0, description="seconds of padded audio in a batch")
+    batch_s: float = Field(128.0, gt=0, description="seconds of padded audio in a batch; halved where memory is short")
+    accumulate: int = Field(1, ge=1, description="batches whose gradients make one step, in each process")
     learning_rate: float = Field(2e-3, gt=0, description="its height; it falls to a hundredth of that")
+    decay: Literal["cosine", "plateau", "constant"] = Field(
+        "cosine", description="how the rate falls; `plateau` halves it after two validations that are no better"
+    )
     warmup_share: float = Field(0.03, ge=0, lt=1, description="share of the run in which the rate rises")
+    warmup_steps: int | None = Field(
+        None, ge=1, description="steps in which it rises instead, and never over a tenth of the run"
+    )
+    early_stop: EarlyStop | None = None
     weight_decay: float = Field(0.01, ge=0, description="AdamW's")
     clip_norm: float = Field(5.0, gt=0, description="longest gradient")
     average_decay: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are exported")
     calm_share: float = Field(0.0, ge=0, lt=1, description="last share of the run that learns with `calm` augmentation")
     validate_minutes: float = Field(8.0, gt=0, description="time between validations")
+    validate_share: float = Field(0.2, gt=0, le=1, description="share of the run between them, where that is sooner")
+    validate_epochs: int | None = Field(None, ge=1, description="epochs between them, instead of both")
     seed: int = Field(1, ge=0, description="of weights, order, augmentation and dropout")
-    bf16: bool = Field(True, description="the model in bfloat16, many times faster where the processor knows it")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="what computes; `auto` takes a GPU that is there"
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="of the model's arithmetic; `auto` is bf16 where the device is fast with it, else fp32"
+    )
     threads: int = Field(2, ge=1, description="processor threads of the model")
     workers: int = Field(1, ge=0, description="processes that make batches; 0 makes them between the steps")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_bf16(cls, keys: Any) -> Any:
+        """`bf16: true` is the older way to say `precision: bf16`."""
+        if not isinstance(keys, dict) or "bf16" not in keys:
+            return keys
+        if "precision" in keys:
+            raise ValueError("`bf16` is the older name of `precision`; keep `precision` alone")
+        rest = {name: value for name, value in keys.items() if name != "bf16"}
+        return rest | {"precision": "bf16" if keys["bf16"] else "fp32"}
 
 
 class Augmentation(Section):
@@ -159,10 +201,23 @@ class Kit(Section):
     seed: int = Field(99, description="of the kit and the golden clip")
 
 
+class Size(Section):
+    """What a recipe is to be with so much to learn from. What is set by hand or in an extending recipe stays."""
+
+    hours: float | None = Field(None, gt=0, description="of speech to learn from, at most; the last row is for more")
+    set: dict[str, Any] = Field({}, description="dotted keys and their values")
+
+    def __str__(self) -> str:
+        return f"size up to {self.hours:g} h" if self.hours else "largest size"
+
+
 class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="of the model; the run's folder too")]
-    data: Data
-    alphabet: str = Field(" 'abcdefghijklmnopqrstuvwxyz", description="the labels after the blank, in order")
+    data: Data = Data()
+    alphabet: str = Field(
+        " 'abcdefghijklmnopqrstuvwxyz",
+        description="the labels after the blank, in order; `auto`: the base model's, else the letters of the texts",
+    )
     features: Features = Features()
     model: Model = Model()
     schedule: Schedule = Schedule()
@@ -170,10 +225,25 @@ class Recipe(Section):
     calm: Augmentation = Field(Augmentation(), description="the same keys, for the last `schedule.calm_share`")
     lm: LanguageModel | None = None
     kit: Kit = Kit()
+    sizes: tuple[Size, ...] = Field((), description="rows that set keys by the hours there are to learn from")
     licence: str = Field(
         "the licences of the data; see the model card", description="of the model, as the card says it"
     )
     limits: str = Field("", description="what the model is not for, as the card says it")
+
+    @model_validator(mode="after")
+    def _splits_all_or_nothing(self) -> Self:
+        if self.data.split and (self.data.dev or self.data.test):
+            raise ValueError("`data.split` makes `dev` and `test` out of `train`; name them or let it, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _is_validated_where_validations_decide(self) -> Self:
+        plan = self.schedule
+        asks = "`early_stop`" if plan.early_stop else "`decay: plateau`" if plan.decay == "plateau" else ""
+        if asks and self.data.train and not (self.data.dev or self.data.split):
+            raise ValueError(f"{asks} goes by validations, and there is nothing to validate on; give `data.dev`")
+        return self
 
     @model_validator(mode="after")
     def _masks_fit_the_features(self) -> Self:
@@ -189,23 +259,37 @@ def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
     Raises NotFound, and BadOption naming the key that is unknown or wrong.
     """
     path = find_recipe(name)
-    tree = _read(path)
+    tree = read_tree(path)
     for key, value in (changes or {}).items():
+        settle(tree, key)
         _set(tree, key, value)
+    where = f"{path} with {', '.join(changes)} set" if changes else str(path)
+    recipe = _checked(tree, where)
+    for row in recipe.sizes:  # a size that cannot be is a fault now, not after an hour of gathering
+        _checked(_with_size(recipe, row), f"{where}, {row}")
+    return recipe
+
+
+def sized(recipe: Recipe, hours: float) -> Recipe:
+    """The recipe with the `sizes` that fit so much speech to learn from: the first row that is not below it."""
+    if not recipe.sizes:
+        return recipe
+    row = next((row for row in recipe.sizes if row.hours is None or hours <= row.hours), recipe.sizes[-1])
+    return Recipe.model_validate(_with_size(recipe, row))
+
+
+def _with_size(recipe: Recipe, row: Size) -> dict[str, Any]:
+    tree = recipe.model_dump(mode="json")
+    for key, value in row.set.items():
+        _set(tree, key, value)
+    return tree | {"sizes": []}
+
+
+def _checked(tree: dict[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        changed = f" with {', '.join(changes)} set" if changes else ""
-        raise BadOption(f"{path}{changed}: {explain(error)}", field=_dotted(error.errors()[0]["loc"])) from error
-
-
-def find_recipe(name: str) -> Path:
-    """A recipe's file: the path given, or the shipped one of that name. Raises NotFound naming those shipped."""
-    for path in (Path(name), RECIPES / f"{name}.yaml"):
-        if path.is_file():
-            return path
-    shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
-    raise NotFound(f"there is no recipe {name!r}: give a YAML file's path or one of: {shipped}")
+        raise BadOption(f"{where}: {explain(error)}", field=_dotted(error.errors()[0]["loc"])) from error
 
 
 def read_change(text: str) -> tuple[str, Any]:
@@ -229,16 +313,6 @@ def explain(error: ValidationError) -> str:
         return f"`{where}`: {message[0].lower()}{message[1:]}" if where else message
     near = difflib.get_close_matches(str(fault["loc"][-1]), _keys(Recipe), 1)
     return f"there is no key `{where}`" + (f"; did you mean `{near[0]}`?" if near else "")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadOption(f"{path} is not YAML: {error}") from error
-    if not isinstance(tree, dict):
-        raise BadOption(f"{path} holds no recipe: it must be a mapping of sections such as `data` and `model`")
-    return tree
 
 
 def _keys(section: type[BaseModel]) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from stt_server.errors import BadOption, NotFound
-from training.recipe import RECIPES, Recipe, find_recipe, load_recipe, read_change
+from training.recipe import RECIPES, Recipe, find_recipe, load_recipe, read_change, sized
 
 MINIMAL = {"name": "mine", "data": {"train": [{"corpus": "speech"}]}}
 
@@ -49,7 +49,15 @@ def test_a_recipe_needs_a_name_and_data_alone(tmp_path: Path) -> None:
         ({"features": {"n_mels": 41}}, "`features.n_mels`: input should be a multiple of 4"),
         ({"model": {"depth": 3}}, "`lookahead` has 10 numbers for a `depth` of 3; give as many"),
         ({"model": {"depth": 1, "kernel": 3, "lookahead": [3]}}, "a block looks 0 to 2 frames ahead"),
-        ({"data": {"train": []}}, "`data.train`: tuple should have at least 1 item"),
+        (
+            {"data": {"train": [{"corpus": "x"}], "split": True, "dev": [{"corpus": "x"}]}},
+            "name them or let it, not both",
+        ),
+        (
+            {"sizes": [{"hours": 1, "set": {"model.widht": 9}}]},
+            "size up to 1 h: there is no key `model.widht`",
+        ),
+        ({"sizes": [{"hour": 1}]}, "there is no key `sizes.0.hour`; did you mean `hours`?"),
         ({"data": {"train": [{}]}}, "a source is either a `corpus` or `synthetic` speech; name one of them"),
         ({"data": {"train": [{"corpus": "x", "synthetic": {}}]}}, "a source is either a `corpus` or `synthetic`"),
         ({"lm": {"order": 2, "cutoffs": [0, 0, 1]}}, "3 `cutoffs` for `order` 2"),
@@ -115,3 +123,77 @@ def test_a_change_that_cannot_be_made_says_why(change: str, complaint: str, tmp_
 def test_a_recipe_written_down_is_the_same_recipe() -> None:
     recipe = load_recipe("en-small")
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+def chain(folder: Path, **files: dict[str, Any]) -> str:
+    """Recipes of the names given, the first of which is to be loaded."""
+    for name, keys in files.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(keys), encoding="utf-8")
+    return str(folder / f"{next(iter(files))}.yaml")
+
+
+def test_a_recipe_extends_another_section_by_section(tmp_path: Path) -> None:
+    base = MINIMAL | {"schedule": {"epochs": 3, "seed": 7}, "lm": {"beam": 9}, "limits": "none"}
+    top = {"extends": "base.yaml", "name": "top", "schedule": {"epochs": 5}, "data": {"noise": ["a"]}, "lm": None}
+    recipe = load_recipe(chain(tmp_path, top=top, base=base))
+    assert (recipe.name, recipe.schedule.epochs, recipe.schedule.seed) == ("top", 5, 7)
+    assert (recipe.data.train[0].corpus, recipe.data.noise) == ("speech", ("a",))
+    assert (recipe.lm, recipe.limits) == (None, "none")
+
+
+def test_lists_are_replaced_whole(tmp_path: Path) -> None:
+    base = MINIMAL | {"data": {"train": [{"corpus": "a"}, {"corpus": "b"}]}}
+    recipe = load_recipe(chain(tmp_path, top={"extends": "base.yaml", "data": {"train": [{"corpus": "c"}]}}, base=base))
+    assert [source.corpus for source in recipe.data.train] == ["c"]
+
+
+def test_a_recipe_extends_a_shipped_one_and_one_that_extends(tmp_path: Path) -> None:
+    path = chain(tmp_path, top={"extends": "middle.yaml"}, middle={"extends": "tiny", "schedule": {"epochs": 77}})
+    recipe = load_recipe(path)
+    assert (recipe.name, recipe.schedule.epochs) == ("tiny", 77)
+
+
+@pytest.mark.parametrize(
+    ("files", "complaint"),
+    [
+        (
+            {"one": {"extends": "two.yaml"}, "two": {"extends": "one.yaml"}},
+            "one.yaml extends two.yaml extends one.yaml",
+        ),
+        ({"one": {"extends": "one.yaml"}}, "in a circle: one.yaml extends one.yaml"),
+        ({"one": {"extends": ["a", "b"]}}, "`extends` names one recipe"),
+    ],
+)
+def test_recipes_that_cannot_be_extended_are_refused(
+    files: dict[str, dict[str, Any]], complaint: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadOption, match=complaint):
+        load_recipe(chain(tmp_path, **files))
+
+
+def test_a_recipe_to_extend_that_there_is_not_is_named_with_who_asked(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="one.yaml extends a recipe that is not there; there is no recipe 'smal'"):
+        load_recipe(chain(tmp_path, one={"extends": "smal"}))
+
+
+SIZED = MINIMAL | {
+    "sizes": [
+        {"hours": 1, "set": {"schedule.epochs": 90, "schedule.batch_s": 20}},
+        {"hours": 10, "set": {"schedule.epochs": 30}},
+        {"set": {"schedule.epochs": 12}},
+    ]
+}
+
+
+@pytest.mark.parametrize(("hours", "epochs"), [(0.1, 90), (1, 90), (1.1, 30), (500, 12)])
+def test_a_recipe_is_sized_by_the_hours_there_are(hours: float, epochs: int, tmp_path: Path) -> None:
+    recipe = sized(load_recipe(written(tmp_path, **SIZED)), hours)
+    assert recipe.schedule.epochs == epochs
+    assert not recipe.sizes
+
+
+def test_what_somebody_sets_stays_whatever_the_hours(tmp_path: Path) -> None:
+    by_hand = sized(load_recipe(written(tmp_path, **SIZED), {"schedule.epochs": 5}), 0.1)
+    assert (by_hand.schedule.epochs, by_hand.schedule.batch_s) == (5, 20)
+    extending = chain(tmp_path, top={"extends": "mine.yaml", "schedule": {"epochs": 6}})
+    assert sized(load_recipe(extending), 0.1).schedule.epochs == 6

@@ -10,6 +10,7 @@ import pytest
 from websockets.asyncio.server import serve
 
 from stt_server.commands.bench import foreign
+from stt_server.commands.bench.footprint import kinds, measure_footprint
 from stt_server.commands.bench.growth import Growth, Sample
 from stt_server.commands.bench.server import Usage
 from stt_server.commands.bench.soak import Soak, run_soak
@@ -71,6 +72,18 @@ def test_a_model_that_is_warm_takes_no_more_for_batches_of_any_size():
     command = [sys.executable, "-c", BATCHES_OF_ANY_SIZE]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert float(done.stdout) < 20
+
+
+@pytest.mark.slow
+def test_guests_are_weighed_against_a_server_without_them():
+    wanted = [kind for kind in kinds((5,)) if kind.name in ("live stream", "stream faster than the server")]
+    told: list[str] = []
+    footprint = measure_footprint(load_settings(), wanted, told.append, hold_s=3)
+    live, fast = footprint.held
+    assert told == ["5 × live stream …", "20 × stream faster than the server …"]
+    assert (live.count, fast.count) == (5, 20)
+    assert 100 < live.before_mb <= live.most_mb < 400
+    assert 20 < fast.each_kb < 5000
 
 
 def under_load(*megabytes: float) -> list[Sample]:

@@ -72,7 +72,9 @@ def kinds(streams: Sequence[int] = (1, 10, 40, 200)) -> list[Kind]:
     ]
 
 
-def measure_footprint(settings: Settings, wanted: Sequence[Kind], tell: Callable[[str], None]) -> Footprint:
+def measure_footprint(
+    settings: Settings, wanted: Sequence[Kind], tell: Callable[[str], None], hold_s: float = HOLD_S
+) -> Footprint:
     """Raises NotFound for a model that is not there or has no kit to speak, Unavailable for a server without start."""
     machine = this_machine()
     spoken = clips.from_kit(load_bundle(find_bundle(settings.model, settings.data)))
@@ -84,17 +86,17 @@ def measure_footprint(settings: Settings, wanted: Sequence[Kind], tell: Callable
         bound = str(kind.count + 1)
         with own_server([*arguments, "--max-streams", bound, "--max-load", "1000"], None) as address:
             model = model_of(address)
-            held.append(asyncio.run(_measure(address, kind, script)))
+            held.append(asyncio.run(_measure(address, kind, script, hold_s)))
     return Footprint(machine, model, held)
 
 
-async def _measure(address: str, kind: Kind, script: Script) -> Held:
+async def _measure(address: str, kind: Kind, script: Script, hold_s: float) -> Held:
     """Baseline after one stream and one upload: what is made once, on first use, is nobody's."""
     await upload(address, wav(script.data[: len(script.data) // 10]), as_form=False)
     before = await at_rest(address)
     guests = [asyncio.create_task(kind.guest(address, script)) for _ in range(kind.count)]
     try:
-        most = await _most_within(address, HOLD_S)
+        most = await _most_within(address, hold_s)
         for guest in guests:
             if guest.done():
                 guest.result()  # raises why it left

@@ -16,14 +16,15 @@ from stt_server.speech import bundle as bundles
 from stt_server.speech.features import FeatureRecipe, LogMel
 from stt_server.speech.files import read_audio
 from training import checkpoints
+from training.architectures import build
 from training.batches import frames_of
 from training.card import write_card
 from training.evaluate import false_words, hear, moved, rates
 from training.export import STEP_FRAMES, check_int8, check_parity, export_onnx, rounded
 from training.golden import choose_golden
 from training.kit import make_kit
-from training.model import SUBSAMPLING, ConvModel, ConvShape
 from training.sentences import SentenceSource, read_sentences
+from training.streaming import SUBSAMPLING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from stt_server.corpus.clip import Clip
     from stt_server.corpus.evaluation import Evaluation
     from training.recipe import Recipe
+    from training.streaming import StreamingModel
 
     Say = Callable[[str], None]
     Listen = Callable[[Sequence[Evaluation]], None]
@@ -85,15 +87,15 @@ def make_bundle(made_of: Ingredients, folder: Path, say: Say, listen: Listen = l
     return bundles.load_bundle(folder)
 
 
-def load_model(checkpoint: Path) -> ConvModel:
+def load_model(checkpoint: Path) -> StreamingModel:
     """The averaged weights of a checkpoint, in the shape they were trained in."""
     kept = checkpoints.load(checkpoint)
-    model = ConvModel(ConvShape(**{**kept.shape, "right": tuple(kept.shape["right"])}))
+    model = build(kept.shape)
     model.load_state_dict(kept.averaged)
     return model
 
 
-def _described(recipe: Recipe, features: FeatureRecipe, model: ConvModel) -> Entries:
+def _described(recipe: Recipe, features: FeatureRecipe, model: StreamingModel) -> Entries:
     """The manifest as far as recipe and model decide it."""
     frame_ms, lag = features.hop_ms * SUBSAMPLING, model.shape.lag_frames
     return {
@@ -115,7 +117,7 @@ def _described(recipe: Recipe, features: FeatureRecipe, model: ConvModel) -> Ent
     }
 
 
-def _graphs(made_of: Ingredients, model: ConvModel, folder: Path, say: Say) -> Entries:
+def _graphs(made_of: Ingredients, model: StreamingModel, folder: Path, say: Say) -> Entries:
     """Both graphs, and how far they are from torch on clips of the training data."""
     fp32, int8 = folder / "model.fp32.onnx", folder / "model.int8.onnx"
     export_onnx(model, fp32, int8)

@@ -15,6 +15,10 @@ __all__ = ["RECIPES", "Recipe", "Section", "find_recipe", "load_recipe", "read_c
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[float, float]
+OF_ONE_ARCHITECTURE = {
+    **dict.fromkeys(("depth", "kernel", "channels", "expansion", "lookahead"), "conv"),
+    "context": "deepspeech",
+}
 
 
 class Section(BaseModel):
@@ -66,14 +70,17 @@ class Features(Section):
 
 
 class Model(Section):
-    architecture: Literal["conv"] = Field("conv", description="the one there is")
+    architecture: Literal["conv", "deepspeech"] = Field(
+        "conv", description="`conv` hears best; `deepspeech` has dense layers and an LSTM"
+    )
     width: int = Field(256, ge=16, le=2048, description="numbers that stand for a 40 ms frame inside the model")
-    depth: int = Field(10, ge=1, description="blocks")
+    depth: int = Field(10, ge=1, description="blocks of `conv`")
     kernel: int = Field(11, ge=2, description="frames that a block convolves")
     channels: int = Field(32, ge=1, description="channels of the subsampling convolutions")
     expansion: float = Field(2.0, gt=0, description="width of a block's feed-forward, in widths")
     lookahead: tuple[int, ...] = Field((1, 1, 1, 1, 1, 1, 1, 0, 0, 0), description="40 ms frames ahead, per block")
-    dropout: float = Field(0.1, ge=0, lt=1, description="share of a block's channels left out while it learns")
+    context: int = Field(4, ge=1, le=25, description="40 ms frames that `deepspeech` hears before and after each")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of a layer's channels left out while it learns")
 
     @model_validator(mode="after")
     def _looks_ahead_in_every_block(self) -> Self:
@@ -83,6 +90,13 @@ class Model(Section):
             )
         if not all(0 <= ahead < self.kernel for ahead in self.lookahead):
             raise ValueError(f"a block looks 0 to {self.kernel - 1} frames ahead, one less than its `kernel`")
+        return self
+
+    @model_validator(mode="after")
+    def _has_no_sizes_of_another_architecture(self) -> Self:
+        for name, architecture in OF_ONE_ARCHITECTURE.items():
+            if architecture != self.architecture and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"`{name}` is a size of `{architecture}`, and this model is `{self.architecture}`")
         return self
 
 

@@ -21,12 +21,12 @@ from stt_server.errors import NotFound
 from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.features import FeatureRecipe, LogMel
 from training import checkpoints
+from training.architectures import build, shape_from
 from training.bundling import Ingredients, make_bundle
 from training.clips import load_clips
 from training.data import check_learnable, check_places, gather, surroundings
 from training.fit import fit
 from training.lm import estimate, write_arpa
-from training.model import ConvModel, ConvShape
 from training.sentences import read_sentences, spoken_form
 from training.synthetic import check_programs
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from training.clips import ClipArray
     from training.data import Gathered, Gathering, Places
     from training.recipe import LanguageModel, Recipe
+    from training.streaming import StreamingModel
     from training.terminal import Terminal
 
 
@@ -115,23 +116,10 @@ def learn(run: Run, gathering: Gathering, *, resume: bool) -> None:
         fit(recipe, model, train, dev, alphabet, mel, around, run.folder, run.terminal, resume=resume, stop=stop)
 
 
-def new_model(recipe: Recipe) -> ConvModel:
+def new_model(recipe: Recipe) -> StreamingModel:
     """A model of the recipe's sizes, its weights drawn from the schedule's seed."""
     torch.manual_seed(recipe.schedule.seed)
-    m = recipe.model
-    return ConvModel(
-        ConvShape(
-            n_mels=recipe.features.n_mels,
-            labels=len(Alphabet(recipe.alphabet)),
-            width=m.width,
-            depth=m.depth,
-            kernel=m.kernel,
-            channels=m.channels,
-            expansion=m.expansion,
-            right=m.lookahead,
-            dropout=m.dropout,
-        )
-    )
+    return build(shape_from(recipe, len(Alphabet(recipe.alphabet))))
 
 
 def is_finished(run: Run) -> bool:

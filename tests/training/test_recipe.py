@@ -49,6 +49,9 @@ def test_a_recipe_needs_a_name_and_data_alone(tmp_path: Path) -> None:
         ({"features": {"n_mels": 41}}, "`features.n_mels`: input should be a multiple of 4"),
         ({"model": {"depth": 3}}, "`lookahead` has 10 numbers for a `depth` of 3; give as many"),
         ({"model": {"depth": 1, "kernel": 3, "lookahead": [3]}}, "a block looks 0 to 2 frames ahead"),
+        ({"model": {"architecture": "deepspeech", "kernel": 5}}, "`kernel` is a size of `conv`, and this model is"),
+        ({"model": {"context": 5}}, "`context` is a size of `deepspeech`, and this model is `conv`"),
+        ({"model": {"architecture": "convv"}}, "`model.architecture`: input should be 'conv' or 'deepspeech'"),
         (
             {"data": {"train": [{"corpus": "x"}], "split": True, "dev": [{"corpus": "x"}]}},
             "name them or let it, not both",

@@ -16,6 +16,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from stt_server.logs import EventLog
 
+# Faults of our own handlers never come here: `errors` has answered them. A UnicodeError is an `Expect` that is no text,
+# which aiohttp would repeat; it answers 500.
+_CLIENTS: Final = (HttpProcessingError, web.RequestPayloadError, ConnectionError, UnicodeError)
+
 log = EventLog("web")
 
 
@@ -24,7 +28,7 @@ class _Malformed(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         fault = record.exc_info[1] if record.exc_info else None
-        if isinstance(fault, HttpProcessingError | web.RequestPayloadError | ConnectionError):
+        if isinstance(fault, _CLIENTS):
             log.debug("request_failed", kind=type(fault).__name__)
             return False
         return True

@@ -42,6 +42,12 @@ async def test_a_body_nobody_asked_for_that_cannot_be_decoded_is_no_fault_of_our
     assert "request_failed" in caplog.text
 
 
+async def test_an_expectation_that_is_no_text_is_the_clients_fault(server: Server, caplog: pytest.LogCaptureFixture):
+    head = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nExpect: \xff\r\nConnection: close\r\n\r\n"
+    assert await _exchanged(server.port, head)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
 async def test_an_upgrade_to_what_is_no_text_is_refused(server: Server):
     head = b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: \xff\xfe\r\nConnection: close\r\n\r\n"
     answer = await _exchanged(server.port, head)

@@ -13,7 +13,6 @@ What is no key of ours becomes a credential without an id: nobody's.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -64,7 +63,7 @@ def _key(text: str) -> Iterator[Credential]:
 def _basic(encoded: str) -> Iterator[Credential]:
     try:
         user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, no ASCII, no UTF-8
         yield Credential("", encoded)
         return
     if whole := [key for key in map(parse_key, (user, password)) if key]:

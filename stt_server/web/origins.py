@@ -90,7 +90,7 @@ class Origins:
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None:
             return request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
-        own = urlsplit(origin).netloc.casefold() == request.headers.get(hdrs.HOST, "").casefold() != ""
+        own = origin.partition("://")[2].casefold() == request.headers.get(hdrs.HOST, "").casefold() != ""
         return own or origin.casefold() in self._origins
 
 
@@ -111,10 +111,13 @@ def _listed(text: str) -> list[str]:
 
 def _origin(text: str) -> str:
     """An origin as browsers send it, but for the case of letters."""
-    parts = urlsplit(text)
-    if not parts.scheme or not parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(text)
+        if not parts.scheme or not parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError
+    except ValueError as error:  # also for brackets that do not close
         raise BadOption(
             f"Setting allowed_origins cannot hold {text!r}; it takes origins such as https://app.example.",
             field="allowed_origins",
-        )
+        ) from error
     return f"{parts.scheme}://{parts.netloc}".casefold()

@@ -58,7 +58,9 @@ def test_two_keys_have_nothing_in_common(database: Database):
 def test_a_wrong_secret_an_unknown_id_and_a_foreign_key_are_not_found(database: Database):
     key, other = make(database), make(database)
     ident, secret = key.split("_", 2)[1:]
-    for text_shown in (f"el_{ident}_{secret[:-1]}", f"el_{ident}_{other.split('_', 2)[2]}", f"el_0000_{secret}"):
+    bytes_that_are_no_text = f"el_{ident}_\udcff"
+    foreign = f"el_{ident}_{other.split('_', 2)[2]}"
+    for text_shown in (f"el_{ident}_{secret[:-1]}", foreign, f"el_0000_{secret}", bytes_that_are_no_text):
         shown = parse_key(text_shown)
         assert shown is not None
         assert find(living(database), shown, NOW) is None

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import multipart
 
 from tests.fuzz.rawsocket import connection, exchange
-from tests.web.conftest import Server
+from tests.web.conftest import Server, Start
 
 SECRET = b"elk_0123456789abcdef_secret"
 
@@ -45,6 +45,16 @@ async def test_a_body_nobody_asked_for_that_cannot_be_decoded_is_no_fault_of_our
 async def test_an_expectation_that_is_no_text_is_the_clients_fault(server: Server, caplog: pytest.LogCaptureFixture):
     head = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nExpect: \xff\r\nConnection: close\r\n\r\n"
     assert await _exchanged(server.port, head)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize(
+    "header", [b"X-API-Key: \xff", b"X-API-Key: el_x_\xff", b"Authorization: Basic \xff", b"Authorization: \xff \xff"]
+)
+async def test_a_key_that_is_no_text_is_a_wrong_key(start: Start, caplog: pytest.LogCaptureFixture, header: bytes):
+    server = await start(host="0.0.0.0")
+    head = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n\r\n" % header
+    assert (await _exchanged(server.port, head)).startswith(b"HTTP/1.1 401 ")
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 

@@ -74,6 +74,8 @@ async def test_open_beyond_loopback_no_name_that_the_whole_world_can_give_is_tak
         {"Origin": "null"},
         {"Origin": "http://localhost:1"},
         {"Origin": "http://127.0.0.1"},
+        {"Origin": "http://["},
+        {"Origin": ""},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": EVIL, "Sec-Fetch-Site": "same-origin"},
@@ -139,7 +141,7 @@ async def test_a_browser_that_asks_first_is_told_without_a_key(start: Start, htt
         assert answer.status == 403
 
 
-@pytest.mark.parametrize("origins", ["app.example", "https://", "https://app.example/path", "*"])
+@pytest.mark.parametrize("origins", ["app.example", "https://", "https://app.example/path", "*", "https://["])
 async def test_an_origin_that_is_none_refuses_to_start(start: Start, origins):
     with pytest.raises(BadOption, match=r"allowed_origins cannot hold .*such as https://app\.example"):
         await start(allowed_origins=origins)

@@ -3,39 +3,48 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stt_server.corpus.alphabets import alphabet_of
 from stt_server.corpus.checks import Kind, check_clips
-from stt_server.corpus.corpora import find_corpus
+from stt_server.corpus.corpora import Corpus, find_corpus
+from stt_server.corpus.formats.table import read_corpus
+from stt_server.corpus.listening import Heard
 from stt_server.corpus.manifest import read_manifest
 from stt_server.corpus.noise import find_noise
+from stt_server.corpus.splits import holds_for
 from stt_server.errors import BadInput, BadOption, NotFound
+from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.files import read_audio
 from stt_server.speech.text import normalize
 from training.batches import Surroundings
+from training.division import divide
+from training.preflight import listen_once
 from training.sentences import SentenceSource, read_sentences
 from training.synthetic import HELD_OUT, SyntheticCorpus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from stt_server.corpus.checks import Finding
     from stt_server.corpus.clip import Clip
+    from stt_server.corpus.listening import Outcome
     from stt_server.corpus.noise import NoiseClip
-    from stt_server.speech.alphabet import Alphabet
-    from training.recipe import Data, Recipe, Source, SyntheticSpeech
+    from training.recipe import Recipe, Source, SyntheticSpeech
 
     Progress = Callable[[int, int], None]
 
+AUTO = "auto"
 FRAME_MS = 40.0
 SPEAKERS = 2
 # A recording that is in two of them is taken out of the later one, so that the test stays a test.
 SPLITS = ("test", "dev", "train")
 # What a clip must not be in order to be learned from; to be recognised it may.
-PARDONED_IN_TEST = frozenset({Kind.TOO_LONG, Kind.TOO_MANY_CHARACTERS})
+PARDONED_IN_TEST = frozenset({Kind.TOO_LONG, Kind.TOO_MANY_CHARACTERS, Kind.NOT_IN_ALPHABET})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,15 @@ class Places:
     corpora: Path | None
     cache: Path
     recipe: Path | None = None
+
+    def dataset(self, name: str) -> Corpus | Path:
+        """A dataset's file or folder (written with a slash), beside the recipe or from here; else a corpus by name."""
+        for path in (self.recipe / name, Path(name)) if self.recipe else (Path(name),):
+            if path.is_file() or (path.is_dir() and "/" in name):
+                return path
+        if "/" in name and self.corpora is None:
+            raise NotFound(f"{name}: there is no such file or folder; name a dataset's list or folder")
+        return find_corpus(self.corpora, name)
 
     def text(self, name: str) -> Path:
         """A sentence file: beside the recipe, in the corpora folder, in a folder of it or in one beside it."""
@@ -72,17 +90,30 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """All data of a run, and what was found wrong with the clips that were listed for it."""
+    """All data of a run, and what was found wrong with the clips that were listed for it.
+
+    `divided` says how the parts came to be and `holds_for` for whom a result on the test part holds; `digest` is a hash
+    of who says what where in which samples: another one, other data.
+    """
 
     train: Gathered
     dev: Gathered
     test: Gathered
     findings: list[Finding]
+    alphabet: Alphabet
+    listed: int = 0  # training clips, the faulty ones included
+    divided: str = "split as given"
+    holds_for: str = ""
+    digest: str = ""
 
     @property
     def errors(self) -> list[Finding]:
         """The findings for which a clip was left out."""
         return [finding for finding in self.findings if finding.is_error]
+
+    @property
+    def clips(self) -> list[Clip]:
+        return [clip for part in (self.train, self.dev, self.test) for clip in part.clips]
 
 
 def check_places(recipe: Recipe, places: Places) -> None:
@@ -90,7 +121,7 @@ def check_places(recipe: Recipe, places: Places) -> None:
     data = recipe.data
     for source in (*data.test, *data.dev, *data.train):
         if source.corpus is not None:
-            find_corpus(places.corpora, source.corpus)
+            places.dataset(source.corpus)
         elif source.synthetic is not None and source.synthetic.sentences:
             places.text(source.synthetic.sentences)
     for name in recipe.lm.sentences if recipe.lm else ():
@@ -98,53 +129,119 @@ def check_places(recipe: Recipe, places: Places) -> None:
     list(_noises(data.noise, places))
 
 
-def gather(data: Data, places: Places, made: Progress = lambda done, of: None) -> Gathering:
-    """All clips of a recipe, those with faults taken out; `made` hears how many synthetic ones are spoken.
+def gather(
+    recipe: Recipe,
+    places: Places,
+    made: Progress = lambda done, of: None,
+    listened: Progress = lambda done, of: None,
+    *,
+    known: Mapping[Path, str] | None = None,
+    base: Alphabet | None = None,
+) -> Gathering:
+    """All clips of a recipe, listened to, those with faults taken out.
+
+    `made` hears how many synthetic ones are spoken, `listened` how many are decoded. `known` is the part in which a
+    clip was when the run began; `base` the alphabet of the model that learning starts from.
 
     Raises NotFound for a corpus or text that is not there, BadInput for a source without clips.
     """
-    listed = {split: list(_listed(split, getattr(data, split), places, made)) for split in SPLITS}
-    every = [clip for pairs in listed.values() for clip, _ in pairs]
-    found = check_clips(every, frame_ms=FRAME_MS, longest_s=data.longest_s)
-    findings = [each for each in found if not (each.clip.split == "test" and each.kind in PARDONED_IN_TEST)]
+    data = recipe.data
+    faults: list[Finding] = []
+    listed = {
+        split: list(_listed(split, getattr(data, split), places, made, faults, whole=data.split)) for split in SPLITS
+    }
+    divided = ""
+    if data.split:
+        division = divide(listed["train"], known)
+        listed, divided = {split: list(division.parts[split]) for split in SPLITS}, division.told
+    every = [clip for split in SPLITS for clip, _ in listed[split]]
+    heard = listen_once([clip.path for clip in every], places.cache, listened)
+    alphabet = _alphabet(recipe, [clip for clip, _ in listed["train"]], base)
+    found = check_clips(every, frame_ms=FRAME_MS, longest_s=data.longest_s, alphabet=alphabet, heard=heard)
+    findings = [each for each in [*faults, *found] if not (each.clip.split == "test" and each.kind in PARDONED_IN_TEST)]
     faulty = {(finding.clip.path, finding.clip.split) for finding in findings if finding.is_error}
-    parts = {split: _sound(pairs, faulty) for split, pairs in listed.items()}
-    return Gathering(**parts, findings=findings)
+    parts = {split: _sound(listed[split], faulty, heard) for split in SPLITS}
+    sound = [clip for split in SPLITS for clip in parts[split].clips]
+    told = {"divided": divided or "split as given", "holds_for": holds_for(sound), "digest": _digest(sound, heard)}
+    return Gathering(**parts, findings=findings, alphabet=alphabet, listed=len(listed["train"]), **told)
 
 
-def check_learnable(gathering: Gathering, alphabet: Alphabet) -> None:
-    """Raises BadInput where nothing is left to learn from, or a text has a letter that the alphabet lacks."""
-    if not gathering.train.clips:
-        kinds = Counter(finding.kind for finding in gathering.errors if finding.clip.split == "train")
-        told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+def check_learnable(gathering: Gathering, most_faulty: float = 1.0) -> None:
+    """Raises BadInput where nothing is left to learn from, or more than the share `most_faulty` had to be left out."""
+    left = len(gathering.train.clips)
+    if left and left >= (1 - most_faulty) * gathering.listed:
+        return
+    kinds = Counter(finding.kind for finding in gathering.errors if finding.clip.split == "train")
+    told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    if not gathering.listed:
+        raise BadOption(
+            "there is nothing to learn from: name lists with --train, or `data.train` in a recipe", field="data"
+        )
+    if not left:
         raise BadInput(f"no training clip can be learned from ({told}); the findings say what is wrong with each")
-    for clip in [*gathering.train.clips, *gathering.dev.clips]:
-        strange = set(clip.text) - set(alphabet.letters)
-        if strange:
-            told = f"{min(strange)!r} in {clip.text!r} ({clip.path}) is not in the recipe's alphabet"
-            raise BadInput(f"{told} {alphabet.letters!r}; add the letter or mend the text", field="alphabet")
+    raise BadInput(
+        f"{gathering.listed - left} of {gathering.listed} training clips are faulty ({told}); the findings say what is "
+        "wrong with each. Mend or remove them, or set data.most_faulty=1 to learn from the rest",
+        field="data.most_faulty",
+    )
 
 
-def _sound(pairs: Iterable[tuple[Clip, float]], faulty: set[tuple[Path, str | None]]) -> Gathered:
+def _alphabet(recipe: Recipe, train: Sequence[Clip], base: Alphabet | None) -> Alphabet:
+    if recipe.alphabet != AUTO:
+        return Alphabet(recipe.alphabet)
+    return base or alphabet_of(clip.text for clip in train)
+
+
+def _digest(clips: Sequence[Clip], heard: Mapping[Path, Outcome]) -> str:
+    """Of the texts and samples alone, whatever their order and wherever they lie."""
+    rows = []
+    for clip in clips:
+        outcome = heard.get(clip.path)
+        content = outcome.content.hex() if isinstance(outcome, Heard) else ""
+        rows.append(json.dumps([clip.split, clip.source, clip.speaker, clip.text, content]))
+    return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
+
+
+def _sound(
+    pairs: Iterable[tuple[Clip, float]], faulty: set[tuple[Path, str | None]], heard: Mapping[Path, Outcome]
+) -> Gathered:
     kept = [(clip, weight) for clip, weight in pairs if (clip.path, clip.split) not in faulty]
-    return Gathered([replace(clip, text=normalize(clip.text)) for clip, _ in kept], [weight for _, weight in kept])
+    return Gathered([_known(clip, heard) for clip, _ in kept], [weight for _, weight in kept])
 
 
-def _listed(split: str, sources: Sequence[Source], places: Places, made: Progress) -> Iterator[tuple[Clip, float]]:
+def _known(clip: Clip, heard: Mapping[Path, Outcome]) -> Clip:
+    """With its text as it is learned, and its duration where the list has none."""
+    outcome, duration_s = heard.get(clip.path), clip.duration_s
+    if duration_s is None and isinstance(outcome, Heard):
+        duration_s = outcome.duration_s
+    return replace(clip, text=normalize(clip.text), duration_s=duration_s)
+
+
+def _listed(
+    split: str, sources: Sequence[Source], places: Places, made: Progress, faults: list[Finding], *, whole: bool
+) -> Iterator[tuple[Clip, float]]:
+    """The clips of a part with their weights; of a `whole` that is still to be split with the splits they have."""
     for source in sources:
-        for clip in _clips(source, places, made):
-            yield replace(clip, split=split), source.weight
+        for clip in _clips(source, split, places, made, faults):
+            named = clip.source if split == "train" else source.name or clip.source
+            yield replace(clip, split=clip.split if whole else split, source=named), source.weight
 
 
-def _clips(source: Source, places: Places, made: Progress) -> list[Clip]:
+def _clips(source: Source, split: str, places: Places, made: Progress, faults: list[Finding]) -> list[Clip]:
     spoken = source.synthetic
     if spoken is not None:
         manifest = synthetic_corpus(spoken, places).make(SPEAKERS, lambda done: made(done, spoken.count))
-        return list(read_manifest(manifest))
-    corpus = find_corpus(places.corpora, source.corpus or "")
-    clips = list(corpus.clips(source.split))
+        return [replace(clip, split=None) for clip in read_manifest(manifest)]
+    found = places.dataset(source.corpus or "")
+    if isinstance(found, Corpus):
+        every = list(found.clips())
+    else:
+        reading = read_corpus(found)
+        every = reading.clips
+        faults += [replace(each, clip=replace(each.clip, split=split)) for each in reading.findings]
+    clips = [clip for clip in every if source.split in (None, clip.split)]
     if not clips:
-        splits = ", ".join(sorted({str(clip.split) for clip in corpus.clips()})) or "no clips at all"
+        splits = ", ".join(sorted({str(clip.split) for clip in every})) or "no clips at all"
         raise BadInput(f"the corpus {source.corpus!r} has no clips of split {source.split!r}; it has {splits}")
     return clips
 

@@ -63,6 +63,9 @@ class Data(Section):
     )
     noise: tuple[str, ...] = Field((), description="folders of noise and impulse responses, kind noise or rir")
     longest_s: float = Field(16.0, gt=0, description="longer clips are not learned from")
+    most_faulty: Share = Field(
+        0.5, description="share of the training clips that may be faulty; above it a run is refused"
+    )
 
 
 class Features(Section):

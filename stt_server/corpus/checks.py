@@ -53,18 +53,20 @@ def check_clips(
     decode: bool = False,
     workers: int = 0,
     progress: Progress = lambda done, of: None,
+    heard: Mapping[Path, Outcome] | None = None,
 ) -> list[Finding]:
     """Every fault of `clips`; [] when there is none.
 
     `frame_ms` is the step of the model's outputs, after subsampling; `longest_s` the longest clip a batch takes. With
     an `alphabet`, texts must be spelled in it. `decode` also listens to the audio, in `workers` processes; how many
-    clips are done of how many, `progress` is told.
+    clips are done of how many, `progress` is told. `heard` is what somebody has listened to before, instead of `decode`.
     """
     listed = list(clips)
     bounds = Bounds(frame_ms, longest_s, shortest_s, frozenset(alphabet.letters) if alphabet else None)
     there = {clip.path for clip in listed if clip.path.is_file()}
     paths = [clip.path for clip in listed if clip.path in there]
-    heard = listen_to_all(paths, workers, progress) if decode else {}
+    if heard is None:
+        heard = listen_to_all(paths, workers, progress) if decode else {}
     findings: list[Finding] = []
     for clip in listed:
         findings += _check_text(clip, bounds)

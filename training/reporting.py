@@ -1,0 +1,76 @@
+"""The report of a run, made when its bundle is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stt_server.corpus.noise import find_noise
+from stt_server.speech.alphabet import Alphabet
+from training import checkpoints
+from training.bundling import load_model
+from training.clips import load_clips
+from training.report import Material, summary, write_report
+from training.report.suspects import from_losses
+from training.report.weighing import weigh
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from stt_server.corpus.evaluation import Evaluation
+    from training.bundling import Ingredients
+    from training.data import Gathering, Places
+    from training.report import Report
+    from training.report.schema import Suspect
+
+
+def report_run(
+    made_of: Ingredients,
+    gathering: Gathering,
+    places: Places,
+    evaluations: Sequence[Evaluation],
+    folder: Path,
+    say: Callable[[str], None],
+    *,
+    state: str,
+) -> Report:
+    """Write report.html, report.json and suspects.csv into the run's `folder`, beside `log.jsonl` and `bundle/`.
+
+    `state` is finished or interrupted; `evaluations` are what the bundle heard in the test and in its kit.
+    """
+    recipe = made_of.recipe
+    material = Material(
+        name=recipe.name,
+        bundle=folder / "bundle",
+        evaluations=evaluations,
+        state=state,
+        train=gathering.train.clips,
+        dev=gathering.dev.clips,
+        test=gathering.test.clips,
+        findings=gathering.findings,
+        noise=[clip for name in recipe.data.noise for clip in find_noise(places.corpora, name)]
+        if places.corpora
+        else [],
+        log=folder / "log.jsonl",
+        suspects=suspects_of(made_of, gathering, places),
+        players=recipe.report.players,
+        audio_mb=recipe.report.audio_mb,
+        noise_minutes=recipe.report.noise_minutes,
+    )
+    report = write_report(material, folder)
+    for line in summary(report, folder):
+        say(line)
+    return report
+
+
+def suspects_of(made_of: Ingredients, gathering: Gathering, places: Places) -> list[Suspect]:
+    """Labels of training and development clips that may be wrong, of as many clips as the recipe lets be looked at."""
+    most = made_of.recipe.report.suspects
+    if not most:
+        return []
+    model, alphabet = load_model(made_of.checkpoint), Alphabet(checkpoints.load(made_of.checkpoint).letters)
+    found = []
+    for part in (gathering.train, gathering.dev):
+        audio = load_clips(part.clips, part.weights, places.cache)
+        found += weigh(model, part.clips, audio, alphabet, made_of.mel, most)
+    return from_losses(found)

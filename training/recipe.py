@@ -228,6 +228,16 @@ class Size(Section):
         return f"size up to {self.hours:g} h" if self.hours else "largest size"
 
 
+class Reporting(Section):
+    """What the report of a run takes time and room for."""
+
+    players: int = Field(5, ge=0, description="utterances with audio in the page: so many best, median and worst")
+    audio_mb: float = Field(8.0, ge=0, description="most audio in the page")
+    suspects: int = Field(2000, ge=0, description="clips of train and of dev that are searched for wrong labels")
+    noise_minutes: float = Field(10.0, ge=0, description="of the noise that are heard to count false words in them")
+    tensorboard: bool = Field(False, description="write RUN/tensorboard, too; needs the extra of that name")
+
+
 class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="of the model; the run's folder too")]
     data: Data = Data()
@@ -242,6 +252,7 @@ class Recipe(Section):
     calm: Augmentation = Field(Augmentation(), description="the same keys, for the last `schedule.calm_share`")
     lm: LanguageModel | None = None
     kit: Kit = Kit()
+    report: Reporting = Reporting()
     sizes: tuple[Size, ...] = Field((), description="rows that set keys by the hours there are to learn from")
     licence: str = Field(
         "the licences of the data; see the model card", description="of the model, as the card says it"

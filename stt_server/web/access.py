@@ -22,7 +22,7 @@ from stt_server.store import keys
 from stt_server.store.rights import allows
 from stt_server.store.ring import now
 from stt_server.web.addresses import is_loopback
-from stt_server.web.context import ANONYMOUS, IDENTITY, Identity
+from stt_server.web.context import ANONYMOUS, IDENTITY, MAY_OPEN, Identity
 from stt_server.web.credentials import credential_of
 from stt_server.web.logins import Failures
 from stt_server.web.parking import parking_of
@@ -95,7 +95,8 @@ async def check_access(request: web.Request, handler: Handler) -> web.StreamResp
     identity = request[IDENTITY] = await access.identify(request)
     if not allows(identity.scopes, route.scope):
         raise Forbidden(f"The API key may not do this: it needs the scope {route.scope}.")
-    with access.quotas.use(identity, route, may_resume=parking_of(request).expects(identity.id)):
+    with access.quotas.use(identity, route, may_resume=parking_of(request).expects(identity.id)) as may_open:
+        request[MAY_OPEN] = may_open
         return await handler(request)
 
 

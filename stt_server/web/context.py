@@ -25,6 +25,7 @@ ANONYMOUS: Final = Identity("anonymous", "anonymous", ALL_SCOPES)  # everybody, 
 
 SERVICES: Final = web.AppKey("services", Services)
 IDENTITY: Final = web.RequestKey("identity", Identity)
+MAY_OPEN: Final = web.RequestKey("may_open", bool)  # not who is over its limit, let in to resume a stream
 
 
 def services_of(request: web.Request) -> Services:

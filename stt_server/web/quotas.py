@@ -57,25 +57,27 @@ class Quotas:
         self._tabs: dict[Session, _Tab] = {}
 
     @contextmanager
-    def use(self, identity: Identity, route: Route, *, may_resume: bool) -> Iterator[None]:
+    def use(self, identity: Identity, route: Route, *, may_resume: bool) -> Iterator[bool]:
         """While a request of this route runs for this key. Raises LimitReached.
 
-        Who may have come to resume a stream is let in though all places are taken: it has its place already.
+        Who may have come to resume a stream is let in though all places are taken: it has its place already, and is
+        given False, for it may not have another.
         """
         live, upload = route.method == WEBSOCKET, route.method in {"POST", "PUT"}
         if identity is ANONYMOUS or route.scope is not Scope.STREAM or not (live or upload):
-            yield
+            yield True
             return
         self._check_audio(identity)
         if upload:
             self._check_minute(identity)
         place = identity.id, live
-        if not (live and may_resume):
-            self._check_places(identity, self._held[place] + 1, live=live)
+        over = self._over(identity, self._held[place] + 1, live=live)
+        if over and not (live and may_resume):
+            raise over
         self._held[place] += 1
         before = _caller.set((identity, live))
         try:
-            yield
+            yield over is None
         finally:
             _caller.reset(before)
             self._held[place] -= 1
@@ -88,11 +90,8 @@ class Quotas:
         if identity is ANONYMOUS:
             return
         self._tabs[session] = _Tab(identity, live)
-        if live:
-            try:
-                self._check_places(identity, sum(1 for _ in self._live_sessions(identity)), live=True)
-            except LimitReached as reached:
-                session.fail(reached)
+        if live and (over := self._over(identity, sum(1 for _ in self._live_sessions(identity)), live=True)):
+            session.fail(over)
 
     def settle(self) -> None:
         """Count what has come, forget sessions that are over, end those that may not go on."""
@@ -146,11 +145,12 @@ class Quotas:
             if tab.live and tab.identity.id == identity.id and not session.over:
                 yield session
 
-    def _check_places(self, identity: Identity, wanted: int, *, live: bool) -> None:
+    def _over(self, identity: Identity, wanted: int, *, live: bool) -> LimitReached | None:
+        """What is wrong with so many places, if anything is."""
         bound = identity.limits.max_streams if live else identity.limits.max_uploads
-        if bound is not None and wanted > bound:
-            kind = "streams" if live else "uploads"
-            raise LimitReached(f"The key may have {bound} {kind} at once; end one first.")
+        if bound is None or wanted <= bound:
+            return None
+        return LimitReached(f"The key may have {bound} {'streams' if live else 'uploads'} at once; end one first.")
 
 
 def _to_midnight_s() -> float:

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import WebSocketError, WSMsgType, web
 
-from stt_server.errors import BadInput, Busy, EarloopError, LimitReached, TimedOut, TooLarge, Unavailable
+from stt_server.errors import BadInput, Busy, EarloopError, TimedOut, TooLarge, Unavailable
 from stt_server.logs import EventLog
 from stt_server.messages import Failed, Finish, Finished, Open, Resume
 from stt_server.protocols.codec import TOO_BIG, Reply, close_reason
 from stt_server.protocols.native import NativeCodec
 from stt_server.protocols.vosk import VoskCodec
-from stt_server.web.context import identity_of, services_of
+from stt_server.web.context import MAY_OPEN, identity_of, services_of
 from stt_server.web.credentials import without_key
 from stt_server.web.errors import as_ours
 from stt_server.web.parking import Stream, parking_of
@@ -78,9 +78,11 @@ def _can_upgrade(socket: web.WebSocketResponse, request: web.Request) -> bool:
 
 def _place_for(request: web.Request) -> Place | None:
     """A place for one stream; None where all are taken, but the client may have come to resume one that has its own."""
+    if not request[MAY_OPEN]:
+        return None
     try:
         return services_of(request).engines.reserve(live=True)
-    except (Busy, LimitReached, Unavailable):
+    except (Busy, Unavailable):
         if not parking_of(request).expects(identity_of(request).id):
             raise
         return None

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import sqlite3
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -269,6 +269,21 @@ async def test_a_key_with_one_stream_may_come_back_to_it_but_not_open_another_me
     async with asyncio.timeout(10):
         while await used_s(server, key) < len(SPEECH) / 32_000:  # counted, though another connection opened it
             await server.services.keys.renewed()
+
+
+async def test_a_key_that_may_come_back_to_its_stream_takes_no_places_meanwhile(start: Start):
+    server = await start(max_streams=3)
+    key, other = await make_key(server, max_streams=1), await make_key(server)
+    async with AsyncExitStack() as held:
+        mine = await held.enter_async_context(server.socket(f"/v1/stream?key={key}"))
+        await mine.send('{"type":"open","resumable":true}')
+        assert (await heard(mine))["type"] == "ready"
+        for _ in range(5):
+            await held.enter_async_context(server.socket(f"/v1/stream?key={key}"))
+        for _ in range(2):
+            theirs = await held.enter_async_context(server.socket(f"/v1/stream?key={other}"))
+            await theirs.send('{"type":"open"}')
+            assert (await heard(theirs))["type"] == "ready"
 
 
 async def test_uploads_at_once_are_bound_per_key(start: Start, http):

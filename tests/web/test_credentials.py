@@ -56,7 +56,7 @@ def test_no_key_is_none(headers):
         {"Authorization": "Bearer sk-proj-abc"},
         {"Authorization": "Digest username=me"},
         {"Authorization": "Basic %%%"},
-        {"Authorization": "Basic \udcff"},
+        {"Authorization": "Basic \xff"},
         {"Authorization": "Basic " + base64.b64encode(b"\xff\xfe").decode()},
         basic("me", "my password"),
     ],

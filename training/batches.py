@@ -40,6 +40,18 @@ class Batch:
     letters: Tensor
     takes: list[Take]
 
+    def rows(self, chosen: Sequence[int]) -> Batch:
+        """Some of its utterances, as long as the longest of all."""
+        index = torch.tensor(chosen, dtype=torch.long)
+        targets = self.targets.split(self.letters.tolist())
+        return Batch(
+            self.features[index],
+            torch.cat([targets[row] for row in chosen]),
+            self.frames[index],
+            self.letters[index],
+            [self.takes[row] for row in chosen],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -58,7 +70,7 @@ def plan_epoch(
     here and not when a batch is made, since one long take among short ones would pad them all.
     """
     times = np.floor(weights + dice.random(len(weights))).astype(int)
-    takes = [_take(clip, seconds, join, dice) for clip in np.repeat(np.arange(len(seconds)), times).tolist()]
+    takes = [_take(clip, seconds, weights, join, dice) for clip in np.repeat(np.arange(len(seconds)), times).tolist()]
     lengths = np.array([seconds[list(take)].sum() for take in takes])
     batches: list[list[Take]] = [[]]
     longest = 0.0
@@ -71,11 +83,26 @@ def plan_epoch(
     return [batches[i] for i in dice.permutation(len(batches)) if batches[i]]
 
 
-def _take(clip: int, seconds: NDArray[np.float64], join: float, dice: Generator) -> Take:
+def _take(clip: int, seconds: NDArray[np.float64], weights: NDArray[np.float64], join: float, dice: Generator) -> Take:
     if seconds[clip] >= SHORT_S or dice.random() >= join:
         return (clip,)
     other = int(dice.integers(len(seconds)))
-    return (clip, other) if seconds[other] <= JOINED_S - SHORT_S else (clip,)
+    return (clip, other) if weights[other] and seconds[other] <= JOINED_S - SHORT_S else (clip,)
+
+
+def longest_batch(
+    plan: list[list[Take]], seconds: NDArray[np.float64], augmentation: Augmentation
+) -> tuple[list[Take], float]:
+    """The batch that may become the largest, and how many seconds its longest take may become, slowed down and led."""
+    slowest = 1 / augmentation.speed_range[0] if augmentation.speed else 1.0
+    lead = 2 * augmentation.lead_s[1] if augmentation.lead else 0.0
+
+    def longest(batch: list[Take]) -> float:
+        pauses = PAUSE_S * (max(map(len, batch)) - 1)
+        return max(float(seconds[list(take)].sum()) for take in batch) * max(1.0, slowest) + lead + pauses
+
+    largest = max(plan, key=lambda batch: len(batch) * longest(batch))
+    return largest, longest(largest)
 
 
 class BatchMaker(Dataset[Batch]):
@@ -158,8 +185,7 @@ def collate(pairs: Sequence[tuple[NDArray[np.float32], list[int]]], takes: list[
     )
 
 
-def loader(maker: BatchMaker, workers: int, start: int = 0) -> Iterator[Batch]:
-    """The epoch's batches from number `start` on, made ahead of time by worker processes."""
-    numbers = range(start, len(maker))
+def loader(maker: BatchMaker, workers: int, numbers: range) -> Iterator[Batch]:
+    """The epoch's batches of these numbers, made ahead of time by worker processes."""
     ahead = 6 if workers else None
     return iter(DataLoader(maker, batch_size=None, sampler=numbers, num_workers=workers, prefetch_factor=ahead))

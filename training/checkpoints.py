@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
+class Patience:
+    """The best validation that was waited on, as (WER, loss), and how many in a row since were no better."""
+
+    wer: float = math.inf
+    loss: float = math.inf
+    stale: int = 0
+
+    def feel(self, wer: float, loss: float, min_delta: float = 0.0) -> None:
+        """Take note of one more. At the same WER the loss decides: a model that hears nothing yet may be learning."""
+        if wer < self.wer - min_delta or (wer <= self.wer and loss < self.loss - min_delta):
+            self.wer, self.loss, self.stale = wer, loss, 0
+        else:
+            self.stale += 1
+
+
+@dataclass(slots=True)
 class Progress:
     """Where a run is: `batch` batches of `epoch` are done, `seconds` of training time are spent.
 
-    `history` holds the word error rates of every validation.
+    `history` has an entry for every validation (see `validation.py`); `best` is the one whose weights are in `best.pt`.
+    `patience` waits for the early stop, `plateau` for the next of the rate's `drops`. `strikes` counts how often a
+    clip's loss was not finite, `left_out` holds those that are not taken any more. `halvings` says how often a batch
+    was halved to fit into memory.
     """
 
     step: int = 0
@@ -26,11 +46,22 @@ class Progress:
     batch: int = 0
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=dict)
+    patience: Patience = field(default_factory=Patience)
+    plateau: Patience = field(default_factory=Patience)
+    drops: int = 0
+    strikes: dict[int, int] = field(default_factory=dict)
+    left_out: list[int] = field(default_factory=list)
+    halvings: int = 0
 
 
 @dataclass(slots=True)
 class Checkpoint:
-    """State dicts of the learning model, its average and the optimizer; `shape` and `letters` rebuild the model."""
+    """State dicts of the learning model, its average, the optimizer and (in fp16) the scaler of its loss.
+
+    `shape` and `letters` rebuild the model, `features` says what it hears; `recipe` is a hash of the one it learned by.
+    Checkpoints of the first shipped model lack the last three, and much of the progress.
+    """
 
     model: dict[str, Any]
     averaged: dict[str, Any]
@@ -38,12 +69,15 @@ class Checkpoint:
     progress: Progress
     shape: dict[str, Any]
     letters: str
+    features: dict[str, Any] = field(default_factory=dict)
+    recipe: str = ""
+    scaler: dict[str, Any] = field(default_factory=dict)
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write beside `path`, then rename: a run that dies meanwhile leaves the checkpoint before."""
     part = path.with_suffix(".part")
-    content = {name: getattr(checkpoint, name) for name in ("model", "averaged", "optimizer", "shape", "letters")}
+    content = {each.name: getattr(checkpoint, each.name) for each in fields(Checkpoint)}
     torch.save(content | {"progress": asdict(checkpoint.progress)}, part)
     part.replace(path)
 
@@ -54,8 +88,16 @@ def load(path: Path) -> Checkpoint:
         raise NotFound(f"there is no checkpoint {path}; start the run without --resume")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        known = {each.name: content["progress"][each.name] for each in fields(Progress)}
-        return Checkpoint(**{**content, "progress": Progress(**known)})
+        return Checkpoint(**{**content, "progress": _progress(content["progress"])})
     except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
         told = f"{path} is damaged or not a checkpoint of this version; start the run anew"
         raise BadInput(told, field="checkpoint") from error
+
+
+def _progress(content: dict[str, Any]) -> Progress:
+    """What is not there has the value it begins with: checkpoints of other versions know less or more."""
+    known: dict[str, Any] = {each.name: content[each.name] for each in fields(Progress) if each.name in content}
+    for name in ("patience", "plateau"):
+        if name in known:
+            known[name] = Patience(**known[name])
+    return Progress(**known)

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stt_server.speech.files import read_audio
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -26,12 +24,16 @@ DECODERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What was said in one clip: text as normalised, where it came from and how often an epoch takes it."""
+    """What was said in one clip: text as normalised, where it came from and how often an epoch takes it.
+
+    `name` is what people find the clip by, its path.
+    """
 
     text: str
     source: str
     speaker: str
     weight: float = 1.0
+    name: str = ""
 
 
 class ClipArray:
@@ -57,7 +59,7 @@ def load_clips(
     clips: Sequence[Clip], weights: Sequence[float], cache: Path, progress: Callable[[int], None] = lambda done: None
 ) -> ClipArray:
     """Decode clips to 16 kHz, or map the array an earlier run decoded from the same files."""
-    said = [Spoken(c.text, c.source, c.speaker or "", w) for c, w in zip(clips, weights, strict=True)]
+    said = [Spoken(c.text, c.source, c.speaker or "", w, str(c.path)) for c, w in zip(clips, weights, strict=True)]
     key = hashlib.sha256(json.dumps([str(c.path) for c in clips]).encode()).hexdigest()[:16]
     audio, index = cache / f"{key}.pcm", cache / f"{key}.ends.npy"
     if not _is_fresh(index, clips):
@@ -92,6 +94,9 @@ def _decode_all(clips: Sequence[Clip], audio: Path, index: Path, progress: Calla
 
 
 def _decode(clip: Clip) -> NDArray[np.int16]:
+    # Here, since `fit` and what it learns from must be importable on a machine with no more than torch and numpy.
+    from stt_server.speech.files import read_audio
+
     samples = read_audio(clip.path, SAMPLE_RATE)
     pcm: NDArray[np.int16] = np.round(np.clip(samples, -1, 1 - 2**-15) * 32768).astype(np.int16)
     return pcm

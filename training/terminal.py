@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.progress import Progress as Bars
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from rich.progress import TaskID
 
     from training.checkpoints import Progress
 
@@ -19,19 +24,19 @@ SHOWN_PER_SOURCE = 2
 
 
 class Terminal:
-    """Shows a run on the terminal and keeps every line of it in `log`, one JSON object a line."""
+    """Shows a run on the terminal and keeps every line of it in `log`, where there is one, as one JSON object a line."""
 
-    def __init__(self, log: Path, console: Console | None = None) -> None:
+    def __init__(self, log: Path | None, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self.log = log
 
-    def step(self, progress: Progress, loss: float, rate: float, share: float, speed: float) -> None:
+    def step(self, progress: Progress, loss: float, rate: float, share: float, speed: float, waiting: float) -> None:
         left = progress.seconds * (1 - share) / share if share else 0.0
         self.console.print(
             f"{share:6.1%}  step {progress.step:6d}  epoch {progress.epoch:3d}  loss {loss:6.3f}  rate {rate:.2e}  "
-            f"{speed:5.0f} x real time  {left / 60:5.0f} min left"
+            f"{speed:5.0f} x real time, {waiting:4.0%} waiting for data  {left / 60:5.0f} min left"
         )
-        self._keep("step", step=progress.step, loss=loss, rate=rate, speed=speed)
+        self._keep("step", step=progress.step, loss=loss, rate=rate, speed=speed, waiting=waiting)
 
     def validated(self, progress: Progress, wer: dict[str, float], pairs: Sequence[tuple[str, str, str]]) -> None:
         table = Table(title=f"step {progress.step}, greedy", title_justify="left", show_lines=False)
@@ -49,6 +54,23 @@ class Terminal:
         self.console.print(sentence)
         self._keep("said", sentence=sentence)
 
+    def show(self, table: Table) -> None:
+        """A table for the eye alone; what it tells is also in a file of the run."""
+        self.console.print(table)
+
+    @contextmanager
+    def bars(self, *names: str) -> Iterator[list[Callable[[int, int], None]]]:
+        """For each name a function that is told how much of how much is done; its bar appears with the first call."""
+        shown = self.console.is_terminal
+        with Bars(console=self.console, transient=True, disable=not shown, redirect_stdout=False) as bars:
+            yield [partial(_advance, bars, bars.add_task(name, total=None, visible=False)) for name in names]
+
     def _keep(self, event: str, **keys: object) -> None:
+        if self.log is None:
+            return
         with self.log.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"event": event, "at": round(time.time(), 3), **keys}) + "\n")
+
+
+def _advance(bars: Bars, task: TaskID, done: int, of: int) -> None:
+    bars.update(task, completed=done, total=of, visible=done < of)

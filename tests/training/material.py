@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from training.checkpoints import Progress
-    from training.model import ConvModel
+    from training.streaming import StreamingModel
 
 LETTERS = " 'abcdefghijklmnopqrstuvwxyz"
 ALPHABET = Alphabet(LETTERS)
@@ -56,7 +56,7 @@ def recipe(**sections: Any) -> Recipe:
     return Recipe.model_validate(tree)
 
 
-def toy_model(**sizes: Any) -> ConvModel:
+def toy_model(**sizes: Any) -> StreamingModel:
     return new_model(recipe(model=sizes))
 
 
@@ -66,9 +66,15 @@ class Listener:
     def __init__(self) -> None:
         self.losses: list[float] = []
         self.rates: list[dict[str, float]] = []
+        self.waits: list[float] = []
+        self.said: list[str] = []
 
-    def step(self, progress: Progress, loss: float, rate: float, share: float, speed: float) -> None:
+    def step(self, progress: Progress, loss: float, rate: float, share: float, speed: float, waiting: float) -> None:
         self.losses.append(loss)
+        self.waits.append(waiting)
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
 
     def validated(self, progress: Progress, wer: dict[str, float], pairs: Sequence[tuple[str, str, str]]) -> None:
         self.rates.append(wer)

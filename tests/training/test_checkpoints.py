@@ -11,10 +11,10 @@ from tests.training.material import LETTERS, toy_model
 from training import checkpoints
 from training.bundling import load_model
 from training.checkpoints import Checkpoint, Progress
-from training.model import ConvModel
+from training.streaming import StreamingModel
 
 
-def checkpoint(model: ConvModel, step: int = 5) -> Checkpoint:
+def checkpoint(model: StreamingModel, step: int = 5) -> Checkpoint:
     optimizer = torch.optim.AdamW(model.parameters())
     progress = Progress(step=step, epoch=1, batch=2, seconds=3.5, history=[{"step": 4, "wer": {"dev": 0.5}}])
     return Checkpoint(

@@ -59,7 +59,7 @@ def test_render_is_the_exposition_text_with_the_version_and_the_process():
 
 async def test_tasks_are_those_of_the_loop_that_asks():
     metrics = Metrics()
-    before = value(metrics, "tasks")
+    before = value(metrics, "tasks") or 0
     task = asyncio.create_task(asyncio.Event().wait())
     assert value(metrics, "tasks") == before + 1
     task.cancel()
@@ -70,7 +70,7 @@ async def test_tasks_are_those_of_the_loop_that_asks():
 
 def test_threads_are_counted_while_they_run():
     metrics, end = Metrics(), threading.Event()
-    before = value(metrics, "threads")
+    before = value(metrics, "threads") or 0
     thread = threading.Thread(target=end.wait)
     thread.start()
     assert value(metrics, "threads") == before + 1

@@ -41,8 +41,11 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(help="only so many clips, spread over the manifest", min=1)] = None,
     no_vad: Annotated[bool, typer.Option("--no-vad", help="hear each clip as one utterance")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures and every utterance here")] = None,
+    report: Annotated[Path | None, typer.Option(help="write a report with audio and groups into this folder")] = None,
 ) -> None:
     """Word and character error rates and exact utterances per source, with 95 % bootstrap intervals."""
+    if report:
+        _check_report()
     settings = load_settings()
     recognizer = Recognizer.load(
         find_bundle(bundle, settings.data),
@@ -61,8 +64,10 @@ def evaluate(
     _show(evaluations, Console(width=None if sys.stdout.isatty() else 120))
     if json_file:
         facts = {"model": recognizer.name, "version": recognizer.bundle.manifest.version, "precision": precision}
-        report = {**facts, "evaluations": [_described(each) for each in evaluations]}
-        json_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        figures = {**facts, "evaluations": [_described(each) for each in evaluations]}
+        json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    if report:
+        _write_report(recognizer, clips, evaluations, report)
 
 
 class _Tell:
@@ -95,6 +100,22 @@ def _show(evaluations: Sequence[Evaluation], console: Console) -> None:
     console.print(f"\nworst utterances, {evaluations[-1].decoder}")
     for heard in evaluations[-1].worst(WORST):
         console.print(f"  true   {heard.said}\n  heard  {heard.heard}", markup=False, highlight=False)
+
+
+def _check_report() -> None:
+    from training.report import check_packages
+
+    check_packages()
+
+
+def _write_report(
+    recognizer: Recognizer, clips: Sequence[Clip], evaluations: Sequence[Evaluation], folder: Path
+) -> None:
+    from training.report import Material, summary, write_report
+
+    material = Material(recognizer.name, recognizer.bundle.folder, evaluations, test=clips)
+    for line in summary(write_report(material, folder), folder):
+        typer.echo(line, err=True)
 
 
 def _described(evaluation: Evaluation) -> dict[str, Any]:

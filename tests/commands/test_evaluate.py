@@ -103,6 +103,17 @@ def test_the_figures_go_to_a_json_file(capsys, tiny_bundle, corpus, tmp_path):
     assert {"path", "true", "heard"} <= set(evaluation["utterances"][0])
 
 
+def test_a_report_is_written_where_it_is_asked_for(capsys, tiny_bundle, corpus, tmp_path):
+    code, _, err = run(capsys, tiny_bundle, corpus[0], "--split", "test", "--report", tmp_path)
+    assert code == 0
+    assert err.splitlines()[-1] == f"the report is {tmp_path / 'report.html'}"
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["test"]["lm"]["utterances"] == 12
+    assert {source["name"] for source in report["sources"]} == {"voice 0", "voice 1"}
+    assert "turn it off" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert (tmp_path / "suspects.csv").is_file()
+
+
 def test_only_so_many_clips_are_measured_where_a_limit_is_given(capsys, tiny_bundle, corpus):
     code, out, _ = run(capsys, tiny_bundle, corpus[0], "--limit", "3", "--decoder", "greedy")
     assert code == 0

@@ -6,6 +6,6 @@ report.test.lm.wer.value, report.suspects, report.record_next
 
 from training.report.learning import learning_curve
 from training.report.schema import LearningPoint, Report
-from training.report.writing import Material, summary, write_report
+from training.report.writing import Material, check_packages, summary, write_report
 
-__all__ = ["LearningPoint", "Material", "Report", "learning_curve", "summary", "write_report"]
+__all__ = ["LearningPoint", "Material", "Report", "check_packages", "learning_curve", "summary", "write_report"]

@@ -9,8 +9,6 @@ import io
 import re
 from typing import TYPE_CHECKING, Any
 
-from stt_server.errors import Unsupported
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
@@ -72,11 +70,9 @@ class _Plot:
     """A figure of one chart. Importing matplotlib takes a second, so it waits until there is something to draw."""
 
     def __init__(self, title: str) -> None:
-        try:
-            from matplotlib import rc_context
-            from matplotlib.figure import Figure
-        except ModuleNotFoundError as error:
-            raise Unsupported("a report needs matplotlib: pip install 'earloop[train]'") from error
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+
         self.title, self._context = title, rc_context
         with self._style():
             self.figure: Figure = Figure(figsize=SIZE, layout="constrained")

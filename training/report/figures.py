@@ -41,7 +41,7 @@ class Ears:
     @property
     def pairs(self) -> list[tuple[Heard, Heard]]:
         """Each tested utterance as heard greedily and with the language model; [] without one."""
-        return list(zip(tested(self.greedy), tested(self.lm), strict=True)) if self.greedy and self.lm else []
+        return list(zip(of_the_test(self.greedy), of_the_test(self.lm), strict=True)) if self.greedy and self.lm else []
 
     @property
     def both(self) -> dict[str, Utterances]:
@@ -53,7 +53,7 @@ def is_kit(heard: Heard) -> bool:
     return heard.clip.source.startswith(KIT)
 
 
-def tested(utterances: Utterances) -> list[Heard]:
+def of_the_test(utterances: Utterances) -> list[Heard]:
     """The utterances that the figures are of: spoken ones of the test, of the kit where the test has none."""
     spoken = [each for each in utterances if each.said]
     return [each for each in spoken if not is_kit(each)] or spoken
@@ -61,9 +61,9 @@ def tested(utterances: Utterances) -> list[Heard]:
 
 def measured(ears: Ears) -> Measured:
     """All test clips together."""
-    listed = tested(ears.best)
+    listed = of_the_test(ears.best)
     name = "nothing" if not listed else "kit" if is_kit(listed[0]) else "test"
-    return Measured(measured_on=name, **{each: rates(tested(heard)) for each, heard in ears.both.items()})
+    return Measured(measured_on=name, **{each: rates(of_the_test(heard)) for each, heard in ears.both.items()})
 
 
 def by_source(ears: Ears) -> list[Source]:
@@ -75,7 +75,7 @@ def by_source(ears: Ears) -> list[Source]:
 def by_group(ears: Ears, sorting: Sorting) -> list[Group]:
     """Of the test clips, by each of the sorting's ways; its way says what is left out."""
     groups = []
-    spoken = {name: tested(heard) for name, heard in ears.both.items()}
+    spoken = {name: of_the_test(heard) for name, heard in ears.both.items()}
     for way in sorting.ways:
         parts = _parts(spoken, partial(_group, sorting, way), RESAMPLES_OF_A_GROUP)
         groups += [Group(by=way, name=name, **parts[name]) for name in sorting.in_order(way, parts) if name]

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stt_server.errors import Unsupported
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -36,12 +34,10 @@ class Pictures:
 
 
 def render(report: Report, pictures: Pictures) -> str:
-    """The page. Raises Unsupported where jinja2 is not installed."""
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-        from markupsafe import Markup
-    except ModuleNotFoundError as error:
-        raise Unsupported("a report needs jinja2: pip install 'earloop[train]'") from error
+    """The page, from templates/report.html."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
     engine = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from stt_server.corpus.findings import summarise
 from stt_server.corpus.splits import holds_for
+from stt_server.errors import Unsupported
 from stt_server.speech.bundle import load_bundle
 from training.report import lineage
 from training.report.charts import curve_chart
 from training.report.curves import read_curves
 from training.report.differences import confusions
-from training.report.figures import Ears, by_group, by_source, lm_effect, measured, tested
+from training.report.figures import Ears, by_group, by_source, lm_effect, measured, of_the_test
 from training.report.groups import Sorting, estimated_ratios
 from training.report.learning import learning_curve, record_next
 from training.report.page import MOST_SUSPECTS, Pictures, render
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from stt_server.speech.bundle import Bundle
     from training.report.schema import Curves, Learning, LearningPoint, Suspect
 
+PACKAGES = ("jinja2", "matplotlib")
 MEGABYTE = 1_000_000
 SHARE_OF_SUSPECTS = 0.3  # of the page's audio
 MOST_EXAMPLES = 12
@@ -71,14 +74,21 @@ class _Made:
     learning: tuple[Learning, str] | None = field(default=None)
 
 
+def check_packages() -> None:
+    """Raises Unsupported where a report's packages are not installed: better before hours of measuring than behind."""
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise Unsupported(f"a report needs {' and '.join(missing)}: pip install 'earloop[train]'")
+
+
 def write_report(material: Material, folder: Path) -> Report:
-    """Make the report of `material` and write it into `folder`. Raises Unsupported where its packages are missing."""
+    """Make the report of `material` and write it into `folder`; `check_packages` says whether it can be."""
     ears = Ears(material.evaluations)
     made = _Made(
         ears=ears,
         sorting=_sorting(material, ears),
         curves=read_curves(material.log),
-        suspects=[*from_evaluation(tested(ears.best)), *material.suspects],
+        suspects=[*from_evaluation(of_the_test(ears.best)), *material.suspects],
         learning=learning_curve(material.learning) if material.learning else None,
     )
     report = _report(material, made)
@@ -121,12 +131,12 @@ def _report(material: Material, made: _Made) -> Report:
         sources=by_source(ears),
         groups=by_group(ears, made.sorting),
         lm_effect=lm_effect(ears),
-        confusions=confusions(tested(ears.best)),
+        confusions=confusions(of_the_test(ears.best)),
         false_accepts=false_accepts(ears, material.bundle, material.noise, material.noise_minutes),
         data=_data(material),
         curves=made.curves,
         suspects=made.suspects,
-        record_next=record_next(tested(ears.best), material.train, made.sorting) if material.train else [],
+        record_next=record_next(of_the_test(ears.best), material.train, made.sorting) if material.train else [],
         learning=made.learning[0] if made.learning else None,
         model=lineage.size(bundle),
         durations=_durations(bundle, ears),
@@ -136,7 +146,7 @@ def _report(material: Material, made: _Made) -> Report:
 
 
 def _sorting(material: Material, ears: Ears) -> Sorting:
-    utterances = tested(ears.best)
+    utterances = of_the_test(ears.best)
     seconds = {clip.path: clip.duration_s for clip in material.train if clip.duration_s is not None}
     seconds |= {each.clip.path: each.audio_s for each in utterances}
     return Sorting(material.train, seconds, estimated_ratios(each.clip for each in utterances))
@@ -189,7 +199,7 @@ def _pictures(material: Material, made: _Made) -> Pictures:
             DEV: curve_chart(DEV, "WER, %", curves.wer, per_cent=True),
         },
         learning_chart=made.learning[1] if made.learning else "",
-        utterances=best_median_worst(tested(made.ears.best), material.players, player),
+        utterances=best_median_worst(of_the_test(made.ears.best), material.players, player),
         suspects=suspects,
         repaired=repaired,
         broken=broken,

@@ -31,6 +31,7 @@ MADE_BY = (
     "tests/voices.py",
     "training/export.py",
     "training/model.py",
+    "training/streaming.py",
     "stt_server/speech/bundle.py",
     "stt_server/speech/features.py",
 )

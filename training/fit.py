@@ -87,14 +87,16 @@ def fit(
     numerics = choose_numerics(plan, team.place)
     model.to(numerics.device)
     averaged = copy.deepcopy(model)
-    optimizer = torch.optim.AdamW(model.parameters(), plan.learning_rate, (0.9, 0.98), weight_decay=plan.weight_decay)
+    learning = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(learning, plan.learning_rate, (0.9, 0.98), weight_decay=plan.weight_decay)
     stepper = Stepper(model, optimizer, plan.clip_norm, numerics, team)
     say = watcher.say if team.is_first else _keep_quiet
     if resume:
         progress = _restore(folder / "last.pt", model, averaged, stepper, alphabet)
     else:
         progress = Progress()
-        set_normalisation(model, train, mel)
+        if recipe.start is None:  # a model that is gone on from brings its own
+            set_normalisation(model, train, mel)
         averaged.load_state_dict(model.state_dict())
     weights = np.array([said.weight for said in train.said])
     progress.halvings = halvings_needed(recipe, model, train, weights, alphabet, numerics, team, progress.halvings, say)

@@ -58,6 +58,13 @@ class Data(Section):
         None, description="name of the one in `dev` that chooses the weights that are exported; all of them otherwise"
     )
     test: tuple[Source, ...] = Field((), description="sources that the finished bundle is measured on")
+    replay: tuple[Source, ...] = Field(
+        (),
+        description="what the base model learned from, mixed in; by default its language model's sentences, spoken",
+    )
+    replay_share: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = Field(
+        0.5, description="its share of the seconds of an epoch; `auto` tries three on the sources of `dev`"
+    )
     split: bool = Field(
         False, description="`train` is all there is: 70/20/10 of it are for learning, validation and test"
     )
@@ -101,6 +108,19 @@ class Model(Section):
             if architecture != self.architecture and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"`{name}` is a size of `{architecture}`, and this model is `{self.architecture}`")
         return self
+
+
+class Start(Section):
+    """The model to go on from. Architecture, sizes, features and normalisation are its; without the section, none."""
+
+    model: str = Field(description="a model's name, a bundle's path or a checkpoint's, which ends in .pt")
+    head: Literal["auto", "keep", "new"] = Field(
+        "auto", description="its last layer: `auto` keeps the rows of the letters that both alphabets have"
+    )
+    freeze: tuple[str, ...] = Field((), description="names of parameters that stay as they are, such as `blocks.*`")
+    average: Share | Literal["auto"] = Field(
+        1.0, description="share of the tuned weights in what is exported; `auto` tries 1, 0.75, 0.5, 0.25 on `dev`"
+    )
 
 
 class EarlyStop(Section):
@@ -198,6 +218,9 @@ class LanguageModel(Section):
     )
     transcripts_weight: int = Field(3, ge=1, description="how often each transcript is counted")
     spoken_forms: int = Field(0, ge=0, description="sentences made by rule that are added to the text")
+    share: float = Field(
+        0.2, gt=0, lt=1, description="after `start` from a bundle: of all this, beside the bundle's language model"
+    )
     alpha: float = Field(0.6, description="weight of the language model against the sound")
     beta: float = Field(1.5, description="bonus for each word")
     beam: int = Field(32, ge=1, le=1000, description="hypotheses kept while decoding")
@@ -241,6 +264,7 @@ class Reporting(Section):
 class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="of the model; the run's folder too")]
     data: Data = Data()
+    start: Start | None = None
     alphabet: str = Field(
         " 'abcdefghijklmnopqrstuvwxyz",
         description="the labels after the blank, in order; `auto`: the base model's, else the letters of the texts",

@@ -8,7 +8,7 @@ about time before it began and are dropped by the caller; a finished stream is f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -60,6 +60,19 @@ class StreamingModel(nn.Module):
         mixed = torch.is_autocast_enabled(device.type)
         dtype = torch.get_autocast_dtype(device.type) if mixed else torch.float32
         return tuple(torch.zeros(shape, device=device, dtype=dtype) for shape in self.state_shapes(batch).values())
+
+    def train(self, mode: bool = True) -> Self:
+        """As torch's, but what is frozen drops out nothing: noise in a part that does not learn only hides its words.
+
+        Recurrent layers have no dropout, and cuDNN refuses to pass gradients through one that is not in training mode.
+        """
+        super().train(mode)
+        for module in self.modules() if mode else ():
+            weights = list(module.parameters())
+            frozen = bool(weights) and not any(weight.requires_grad for weight in weights)
+            if frozen and not isinstance(module, nn.RNNBase):
+                module.training = False
+        return self
 
     def whole(self, features: Tensor, silence: float) -> Tensor:
         """Whole utterances (B, T, mels), T a multiple of 4 → (B, T/4, labels), with the lag already taken out."""

@@ -8,16 +8,17 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from training.recipe import EarlyStop, LanguageModel, Recipe, Source, SyntheticSpeech
+from training.recipe import EarlyStop, LanguageModel, Recipe, Source, Start, SyntheticSpeech
 
 README = Path(__file__).parents[2] / "training" / "README.md"
 INSIDE: dict[str, type[BaseModel]] = {
     "data.train": Source,
+    "start": Start,
     "lm": LanguageModel,
     "schedule.early_stop": EarlyStop,
     "data.train.N.synthetic": SyntheticSpeech,
 }
-NOT_UNFOLDED = {"calm", "data.dev", "data.test"}  # the keys of another section again
+NOT_UNFOLDED = {"calm", "data.dev", "data.test", "data.replay"}  # the keys of another section again
 
 
 def table() -> str:

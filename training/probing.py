@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from training.streaming import StreamingModel
 
 FRAMES_A_SECOND = 100
+SIGNS = ("DefaultCPUAllocator", "bad_alloc", "out of memory", "could not create a primitive")  # the last is oneDNN's
 MOMENTS = 2  # numbers that AdamW keeps for each weight
 
 
@@ -85,8 +86,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ended: a GPU's, or a processor's, of which torch says so in a plain RuntimeError."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    told = str(error)
-    return "DefaultCPUAllocator" in told or "bad_alloc" in told or "out of memory" in told
+    return any(sign in str(error) for sign in SIGNS)
 
 
 def _as_large(takes: list[Take], longest_s: float, clips: ClipArray, alphabet: Alphabet, n_mels: int) -> Batch:

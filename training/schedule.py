@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 LOWEST = 0.01  # of the learning rate's height
 WARMUP_AT_MOST = 0.1  # of the run: a job of fifty clips must not warm up for longer than it lasts
 PLATEAU_FACTOR = 0.5
+ROUNDING = 1e-9  # three tenths are not quite three times a tenth
 
 
 def share_done(plan: Schedule, progress: Progress, batches: int) -> float:
@@ -56,7 +57,8 @@ def _fallen(plan: Schedule, share: float, drops: int) -> float:
 
 def is_validated_between(plan: Schedule, before: float, after: float) -> bool:
     """Whether a step from one share of the run to another passes a point at which it is validated."""
-    return plan.validate_epochs is None and int(after / plan.validate_share) > int(before / plan.validate_share)
+    passed = [int(share / plan.validate_share + ROUNDING) for share in (before, after)]
+    return plan.validate_epochs is None and passed[1] > passed[0]
 
 
 def is_validated_after(plan: Schedule, epoch: int) -> bool:

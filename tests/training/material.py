@@ -49,7 +49,7 @@ def recipe(**sections: Any) -> Recipe:
         "name": "test",
         "data": {"train": [{"synthetic": {"by_rule": 1.0}}]},
         "model": TOY,
-        "schedule": {"epochs": 2, "batch_s": 4, "workers": 0, "threads": 1, "bf16": False},
+        "schedule": {"epochs": 2, "batch_s": 4, "workers": 0, "threads": 1, "device": "cpu", "precision": "fp32"},
     }
     for name, keys in sections.items():
         tree[name] = {**tree.get(name, {}), **keys} if isinstance(keys, dict) else keys

@@ -24,6 +24,7 @@ log = EventLog("web")
 
 IN_MEMORY_BYTES: Final = 1 << 20  # a longer upload goes on to disk
 PIECE_BYTES: Final = 1 << 16
+SLOWEST_BYTES_S: Final = 4096  # half of raw speech at the lowest rate there is
 
 # What aiohttp raises for a chunked coding or a multipart form that is none; the form's reader asserts, too.
 _MALFORMED: Final = (
@@ -36,13 +37,42 @@ _MALFORMED: Final = (
 )
 
 
-class Body:
-    """A body, or a part of one. Raises TooLarge beyond `bound` bytes and TimedOut when nothing comes for `wait_s`."""
+class Pace:
+    """How slowly a request's body may come: nothing for `wait_s`, and in all as long as it takes at `SLOWEST_BYTES_S`.
 
-    def __init__(self, source: StreamReader | BodyPartReader, bound: int, wait_s: float) -> None:
+    Without the second a byte now and then would hold the place of an upload for hours. Only what the client lets us
+    wait counts, not what we let it wait.
+    """
+
+    def __init__(self, content: StreamReader, wait_s: float) -> None:
+        self._content = content
+        self._wait_s = wait_s
+        self._waited_s = 0.0
+
+    async def before(self, reading: Awaitable[T]) -> T:
+        """What is read from the body, if it comes in time and is well formed. Raises TimedOut and BadInput."""
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        try:
+            async with asyncio.timeout(self._wait_s):
+                read = await reading
+        except TimeoutError:
+            raise TimedOut(f"The body stopped coming for {self._wait_s:g} s; send it again.") from None
+        except _MALFORMED as error:
+            raise BadInput(f"The body is malformed in transfer: {type(error).__name__}; send it again.") from error
+        self._waited_s += loop.time() - since
+        if self._waited_s > self._wait_s + self._content.total_bytes / SLOWEST_BYTES_S:
+            raise TimedOut(f"The body comes too slowly; send at least {SLOWEST_BYTES_S} bytes a second.")
+        return read
+
+
+class Body:
+    """A body, or a part of one. Raises TooLarge beyond `bound` bytes, and as `Pace.before` does."""
+
+    def __init__(self, source: StreamReader | BodyPartReader, bound: int, pace: Pace) -> None:
         self._source = source
         self._bound = bound
-        self._wait_s = wait_s
+        self._pace = pace
         self._read = 0
         self._head = b""
 
@@ -78,7 +108,7 @@ class Body:
         return file
 
     async def _next(self) -> bytes:
-        piece = await before(_some_of(self._source), self._wait_s)
+        piece = await self._pace.before(_some_of(self._source))
         self._read += len(piece)
         if self._read > self._bound:
             raise too_large(self._bound)
@@ -105,18 +135,8 @@ def check_length(stated: int | None, bound: int) -> None:
 
 def too_large(bound: int) -> TooLarge:
     """The error for a body of more than `bound` bytes."""
-    return TooLarge(f"The body is larger than the {bound >> 20} MiB allowed; send it in parts, or as flac.")
-
-
-async def before(reading: Awaitable[T], wait_s: float) -> T:
-    """What is read from a client, if it comes in time and is well formed. Raises TimedOut and BadInput."""
-    try:
-        async with asyncio.timeout(wait_s):
-            return await reading
-    except TimeoutError:
-        raise TimedOut(f"The body stopped coming for {wait_s:g} s; send it again.") from None
-    except _MALFORMED as error:
-        raise BadInput(f"The body is malformed in transfer: {type(error).__name__}; send it again.") from error
+    allowed = f"{bound >> 20} MiB" if bound >> 20 else f"{bound >> 10} KiB"
+    return TooLarge(f"The body, or a part of it, is larger than the {allowed} allowed; send it in parts, or as flac.")
 
 
 async def _some_of(source: StreamReader | BodyPartReader) -> bytes:

@@ -7,8 +7,8 @@ from typing import IO, TYPE_CHECKING, Final
 
 from aiohttp import BodyPartReader
 
-from stt_server.errors import BadInput
-from stt_server.web.bodies import Body, before
+from stt_server.errors import BadInput, TooLarge
+from stt_server.web.bodies import Body, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_FIELDS: Final = 1000  # 500 keywords and what else there is
 MAX_FIELD_BYTES: Final = 1 << 16
+MAX_FIELDS_BYTES: Final = 1 << 19  # of all together: they are in memory
 
 
 @contextmanager
@@ -35,6 +36,7 @@ class Form:
     def __init__(self) -> None:
         self.fields: list[tuple[str, str]] = []
         self.file: IO[bytes] | None = None
+        self._fields_bytes = 0
 
     async def read(self, request: web.Request, bound: int, wait_s: float) -> None:
         """Raises BadInput for what is no such form, TooLarge, TimedOut."""
@@ -44,25 +46,29 @@ class Form:
             reader = await request.multipart()
         except (AssertionError, ValueError) as error:
             raise BadInput("The form's Content-Type has no valid boundary.") from error
-        while (part := await before(reader.next(), wait_s)) is not None:
+        pace = Pace(request.content, wait_s)
+        while (part := await pace.before(reader.next())) is not None:
             if not isinstance(part, BodyPartReader) or not part.name:
                 raise BadInput("The form has a part without a name.")
             if part.name == "file":
-                await self._take_file(part, bound, wait_s)
+                await self._take_file(part, bound, pace)
             else:
-                await self._take_field(part, wait_s)
+                await self._take_field(part, pace)
 
     def close(self) -> None:
         if self.file is not None:
             self.file.close()
 
-    async def _take_file(self, part: BodyPartReader, bound: int, wait_s: float) -> None:
+    async def _take_file(self, part: BodyPartReader, bound: int, pace: Pace) -> None:
         if self.file is not None:
             raise BadInput("The form has more than one file; send one request for each.", field="file")
-        self.file = await Body(part, bound, wait_s).spooled()
+        self.file = await Body(part, bound, pace).spooled()
 
-    async def _take_field(self, part: BodyPartReader, wait_s: float) -> None:
+    async def _take_field(self, part: BodyPartReader, pace: Pace) -> None:
         if len(self.fields) >= MAX_FIELDS:
             raise BadInput(f"The form has more than {MAX_FIELDS} fields.")
-        value = b"".join([piece async for piece in Body(part, MAX_FIELD_BYTES, wait_s).pieces()])
+        value = b"".join([piece async for piece in Body(part, MAX_FIELD_BYTES, pace).pieces()])
+        self._fields_bytes += len(value)
+        if self._fields_bytes > MAX_FIELDS_BYTES:
+            raise TooLarge(f"The fields beside the file are larger than the {MAX_FIELDS_BYTES >> 10} KiB allowed.")
         self.fields.append((part.name or "", value.decode("utf-8", "replace")))

@@ -15,7 +15,7 @@ from aiohttp import web
 from stt_server.messages import AudioSpec, Open, Transcript
 from stt_server.protocols import stt as rules
 from stt_server.speech.sniff import sniff
-from stt_server.web.bodies import Body, check_length
+from stt_server.web.bodies import Body, Pace, check_length
 from stt_server.web.context import services_of
 from stt_server.web.recognition import FILE_AUDIO, transcribe, transcribe_file
 
@@ -31,7 +31,7 @@ async def stt(request: web.Request) -> web.Response:
     services, began = services_of(request), asyncio.get_running_loop().time()
     bound = services.settings.max_body_mb << 20
     check_length(request.content_length, bound)
-    body = Body(request.content, bound, services.settings.idle_timeout_s)
+    body = Body(request.content, bound, Pace(request.content, services.settings.idle_timeout_s))
     head = await body.head(rules.HEAD_BYTES)
     spec = rules.raw_spec(sniff(head), head, request.query, request.headers.get("Content-Type", ""))
     said = await (_of_file(body, services) if spec is None else _of_raw(body, spec, services))

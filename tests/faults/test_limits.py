@@ -178,6 +178,25 @@ async def test_an_upload_that_comes_a_byte_at_a_time_is_cut_in_the_end(start: St
     await server.empty()
 
 
+@pytest.mark.parametrize("is_form", [False, True], ids=["stt", "form"])
+async def test_an_upload_that_comes_a_byte_at_a_time_is_refused_long_before(start: Start, http, is_form):
+    server: Server = await start(idle_timeout_s=0.5, max_uploads=1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    if is_form:
+        head = b"POST /v1/audio/transcriptions HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+        begun = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + wav()[:100]
+    else:
+        head, begun = b"POST /stt HTTP/1.1\r\n", wav()[:100]
+    writer.write(head + b"Host: localhost\r\nContent-Length: 9999\r\n\r\n" + begun)
+    dripping = asyncio.create_task(drip(writer, b"x"))
+    assert b" 408 " in await asyncio.wait_for(reader.readline(), 5)
+    dripping.cancel()
+    await asyncio.gather(dripping, return_exceptions=True)
+    writer.close()
+    async with http.post(f"{server.url}/stt", data=wav()) as answer:
+        assert await answer.text() == "la la la"
+
+
 # ------------------------------------------------------------------------------------------------------- leaving
 
 

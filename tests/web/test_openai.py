@@ -119,6 +119,14 @@ async def test_a_file_beyond_the_bound_is_refused_while_it_comes(start: Start, h
 async def test_a_field_of_a_megabyte_is_refused(server: Server, http):
     async with http.post(server.url + PATH, data=form(wav(), prompt="x" * (1 << 20))) as answer:
         assert answer.status == 413
+        assert "64 KiB" in (await answer.json())["error"]["message"]
+
+
+async def test_many_fields_are_refused_where_together_they_are_large(server: Server, http):
+    fields = {f"field_{number}": "x" * 60_000 for number in range(12)}
+    async with http.post(server.url + PATH, data=form(wav(), **fields)) as answer:
+        assert answer.status == 413
+        assert "512 KiB" in (await answer.json())["error"]["message"]
 
 
 async def test_a_full_server_answers_503_which_the_official_client_retries(start: Start, http):

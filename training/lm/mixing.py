@@ -1,0 +1,105 @@
+"""Two language models as one: what a base model knows, and sentences it has not seen.
+
+Linear interpolation, p = (1 - share) p_base + share p_other, written down as one back-off model of the n-grams of both
+(the static form of Jelinek & Mercer 1980; Stolcke 2002, "SRILM", has it as -mix-lm). A word that only one of them knows
+has no probability in the other. Back-off weights are computed anew, so the words after every context sum to one.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from training.lm.arpa import LOG10_OF_ZERO, ArpaModel, Ngrams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Key = tuple[int, ...]
+
+
+def mix(base: ArpaModel, other: ArpaModel, share: float) -> ArpaModel:
+    """`share` of `other`, between 0 and 1; the order is that of the higher one."""
+    if not 0 < share < 1:
+        raise ValueError(f"a share of {share} leaves nothing to mix; it lies between 0 and 1")
+    vocabulary = tuple(dict.fromkeys([*base.vocabulary, *other.vocabulary]))
+    numbers = {word: number for number, word in enumerate(vocabulary)}
+    one, two = Backoff(base, numbers), Backoff(other, numbers)
+    mixed: dict[Key, float] = {}
+    orders: list[list[Key]] = []
+    for length in range(1, max(base.order, other.order) + 1):
+        keys = sorted({*one.keys(length), *two.keys(length)})
+        for key in keys:
+            mixed[key] = (1 - share) * one.probability(key) + share * two.probability(key)
+        orders.append(keys)
+    weights = _backoffs(orders, mixed)
+    return ArpaModel(vocabulary, tuple(_ngrams(keys, mixed, weights) for keys in orders))
+
+
+class Backoff:
+    """A model's probabilities, none of them logarithms, for words by the numbers of another vocabulary."""
+
+    def __init__(self, model: ArpaModel, numbers: dict[str, int]) -> None:
+        renumbered = np.array([numbers[word] for word in model.vocabulary], np.int32)
+        self._probability: dict[Key, float] = {}
+        self._backoff: dict[Key, float] = {}
+        self._by_length: list[list[Key]] = []
+        for ngrams in model.orders:
+            keys = list(map(tuple, renumbered[ngrams.words].tolist()))
+            self._probability.update(zip(keys, _plain(ngrams.log10_probability), strict=True))
+            self._backoff.update(zip(keys, _plain(ngrams.log10_backoff), strict=True))
+            self._by_length.append(keys)
+
+    def keys(self, length: int) -> Sequence[Key]:
+        return self._by_length[length - 1] if length <= len(self._by_length) else ()
+
+    def probability(self, key: Key) -> float:
+        """p(last word | the words before it), 0 for a word the model does not know."""
+        weight = 1.0
+        while key not in self._probability:
+            if len(key) == 1:
+                return 0.0
+            weight *= self._backoff.get(key[:-1], 1.0)
+            key = key[1:]
+        return weight * self._probability[key]
+
+
+def _plain(log10: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]:
+    values: list[float] = np.where(log10 <= LOG10_OF_ZERO, 0.0, 10.0**log10).tolist()
+    return values
+
+
+def _backoffs(orders: Sequence[Sequence[Key]], mixed: dict[Key, float]) -> dict[Key, float]:
+    """What each context leaves to the shorter one, shortest contexts first, since the longer ones lean on them."""
+    weights: dict[Key, float] = {}
+    for keys in orders[1:]:
+        seen: dict[Key, float] = {}
+        below: dict[Key, float] = {}
+        for key in keys:
+            context = key[:-1]
+            seen[context] = seen.get(context, 0.0) + mixed[key]
+            below[context] = below.get(context, 0.0) + _lower(key[1:], mixed, weights)
+        for context, total in seen.items():
+            left, free = 1.0 - total, 1.0 - below[context]
+            weights[context] = left / free if left > 0 and free > 1e-9 else 0.0
+    return weights
+
+
+def _lower(key: Key, mixed: dict[Key, float], weights: dict[Key, float]) -> float:
+    weight = 1.0
+    while key not in mixed:
+        weight *= weights.get(key[:-1], 1.0)
+        key = key[1:]
+    return weight * mixed[key]
+
+
+def _ngrams(keys: Sequence[Key], mixed: dict[Key, float], weights: dict[Key, float]) -> Ngrams:
+    length = len(keys[0])
+    words = np.array(keys, np.int32).reshape(-1, length)
+    return Ngrams(words, _log10([mixed[key] for key in keys]), _log10([weights.get(key, 1.0) for key in keys]))
+
+
+def _log10(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.array([math.log10(value) if value > 0 else LOG10_OF_ZERO for value in values])

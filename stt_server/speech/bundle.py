@@ -23,6 +23,7 @@ from stt_server.errors import BadBundle, NotFound
 from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.features import FeatureRecipe
 
+MAX_PATH = 200  # letters of a file's name, in any file system
 MANIFEST = "bundle.json"
 BUNDLES = Path(__file__).parent.parent / "bundles"
 MAX_ZIP_BYTES = 2 << 30
@@ -42,7 +43,8 @@ class File(_Part):
     @model_validator(mode="after")
     def _stays_inside(self) -> File:
         path = PurePosixPath(self.path)
-        if path.is_absolute() or ".." in path.parts or "\\" in self.path or not path.parts:
+        inside = path.parts and not path.is_absolute() and ".." not in path.parts and "\\" not in self.path
+        if not (inside and self.path.isprintable() and len(self.path) <= MAX_PATH):
             raise ValueError(f"{self.path!r} is no path inside the bundle")
         return self
 

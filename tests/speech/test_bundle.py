@@ -109,7 +109,9 @@ def test_a_field_that_cannot_be_is_named(folder, key, value, field):
     assert f"`{field}`" in str(error)
 
 
-@pytest.mark.parametrize("path", ["../tiny/golden.flac", "/etc/hostname", "a/../../golden.flac", "..\\golden.flac", ""])
+@pytest.mark.parametrize(
+    "path", ["../tiny/golden.flac", "/etc/hostname", "a/../../golden.flac", "..\\golden.flac", "", "a\0b", "a/" * 200]
+)
 def test_no_file_may_lie_outside_the_bundle(folder, path):
     rewrite(folder, golden__path=path)
     error = refusal(folder)

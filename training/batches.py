@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from training.augment import augment, cut, mask
+from training.augmentation.chain import Surroundings, vary
+from training.augmentation.masks import blank, draw_masks
 from training.model import SUBSAMPLING
 
 if TYPE_CHECKING:
@@ -21,8 +23,20 @@ if TYPE_CHECKING:
 
     from stt_server.speech.alphabet import Alphabet
     from stt_server.speech.features import LogMel
+    from training.augmentation.keys import Augmentation
     from training.clips import ClipArray
-    from training.recipe import Augmentation
+
+__all__ = [
+    "Batch",
+    "BatchMaker",
+    "Surroundings",
+    "Take",
+    "collate",
+    "frames_of",
+    "loader",
+    "longest_batch",
+    "plan_epoch",
+]
 
 SAMPLE_RATE = 16000
 SHORT_S, JOINED_S = 2.0, 8.0
@@ -51,14 +65,6 @@ class Batch:
             self.letters[index],
             [self.takes[row] for row in chosen],
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a clip is put into: noises and room impulse responses, each a list of sample arrays."""
-
-    noises: Sequence[NDArray[np.float32]] = ()
-    rooms: Sequence[NDArray[np.float32]] = ()
 
 
 def plan_epoch(
@@ -94,19 +100,23 @@ def longest_batch(
     plan: list[list[Take]], seconds: NDArray[np.float64], augmentation: Augmentation
 ) -> tuple[list[Take], float]:
     """The batch that may become the largest, and how many seconds its longest take may become, slowed down and led."""
-    slowest = 1 / augmentation.speed_range[0] if augmentation.speed else 1.0
-    lead = 2 * augmentation.lead_s[1] if augmentation.lead else 0.0
+    slowest, lead = augmentation.longest_factor, augmentation.longest_lead_s
 
     def longest(batch: list[Take]) -> float:
         pauses = PAUSE_S * (max(map(len, batch)) - 1)
-        return max(float(seconds[list(take)].sum()) for take in batch) * max(1.0, slowest) + lead + pauses
+        return max(float(seconds[list(take)].sum()) for take in batch) * slowest + lead + pauses
 
     largest = max(plan, key=lambda batch: len(batch) * longest(batch))
     return largest, longest(largest)
 
 
 class BatchMaker(Dataset[Batch]):
-    """Makes batch `number` of an epoch; a pure function of (seed, epoch, number), so workers and resumes agree."""
+    """Makes batch `number` of an epoch; a pure function of (seed, epoch, number), so workers and resumes agree.
+
+    What happens to a clip is a function of (seed, epoch, clip), in whatever company it comes; of several times in one
+    epoch each is another. Only the silence around it is drawn for the batch. Ranges that move go from where `span`, the
+    epoch's beginning and end as shares of the run, says.
+    """
 
     def __init__(
         self,
@@ -120,30 +130,29 @@ class BatchMaker(Dataset[Batch]):
         self.clips, self.alphabet, self.mel = clips, alphabet, mel
         self.augmentation, self.surroundings, self.fill = augmentation, surroundings or Surroundings(), fill
         self.plan: list[list[Take]] = []
+        self.turns: list[list[int]] = []
         self.key = (0, 0)
+        self.span = (0.0, 0.0)
 
     def __len__(self) -> int:
         return len(self.plan)
 
     def __getitem__(self, number: int) -> Batch:
-        dice = np.random.default_rng((*self.key, number))
+        takes, recipe = self.plan[number], self.augmentation
         # One draw for the whole batch: a lead before one clip pads all the others.
-        lead = self.augmentation is not None and dice.random() < self.augmentation.lead
-        pairs = [self._example(take, lead, dice) for take in self.plan[number]]
-        return collate(pairs, self.plan[number], self.mel.recipe.silence)
+        lead = recipe is not None and np.random.default_rng((*self.key, number)).random() < recipe.lead
+        at = self.span[0] + (self.span[1] - self.span[0]) * number / len(self.plan)
+        pairs = []
+        for take, turn in zip(takes, self.turns[number], strict=True):
+            dice = np.random.default_rng((*self.key, *take, turn))
+            samples, text = self._joined(take, dice)
+            pairs.append(self._example(samples, text, recipe, dice, lead=lead, at=at))
+        return collate(pairs, takes, self.mel.recipe.silence)
 
-    def set_plan(self, plan: list[list[Take]], seed: int, epoch: int) -> None:
-        self.plan, self.key = plan, (seed, epoch)
-
-    def _example(self, take: Take, lead: bool, dice: Generator) -> tuple[NDArray[np.float32], list[int]]:
-        samples, text = self._joined(take, dice)
-        if self.augmentation is None:
-            return frames_of(self.mel, samples), self.alphabet.encode(text)
-        samples, text = self._varied(samples, text, self.augmentation, lead, dice)
-        frames = frames_of(self.mel, samples)
-        if self.fill is not None:
-            mask(frames, self.augmentation, self.fill, dice)
-        return frames, self.alphabet.encode(text)
+    def set_plan(self, plan: list[list[Take]], seed: int, epoch: int, span: tuple[float, float] = (0.0, 0.0)) -> None:
+        self.plan, self.key, self.span = plan, (seed, epoch), span
+        times: Counter[Take] = Counter()
+        self.turns = [[_turn(times, take) for take in batch] for batch in plan]
 
     def _joined(self, take: Take, dice: Generator) -> tuple[NDArray[np.float32], str]:
         if len(take) == 1:
@@ -152,14 +161,29 @@ class BatchMaker(Dataset[Batch]):
         parts = [part for clip in take for part in (pause, self.clips[clip])][1:]
         return np.concatenate(parts), " ".join(self.clips.said[clip].text for clip in take).strip()
 
-    def _varied(
-        self, samples: NDArray[np.float32], text: str, recipe: Augmentation, lead: bool, dice: Generator
-    ) -> tuple[NDArray[np.float32], str]:
-        around = self.surroundings
-        if dice.random() < recipe.empty:
-            quiet = cut(around.noises, len(samples), dice) if around.noises else np.zeros_like(samples)
-            samples, text = quiet * np.float32(dice.random() < 0.8), ""
-        return augment(samples, recipe, around.noises, around.rooms, dice, lead=lead), text
+    def _example(
+        self,
+        samples: NDArray[np.float32],
+        text: str,
+        recipe: Augmentation | None,
+        dice: Generator,
+        *,
+        lead: bool,
+        at: float,
+    ) -> tuple[NDArray[np.float32], list[int]]:
+        if recipe is None:
+            return frames_of(self.mel, samples), self.alphabet.encode(text)
+        varied = vary(samples, recipe, self.surroundings, dice, lead=lead, at=at)
+        frames = frames_of(self.mel, varied.samples)
+        if self.fill is not None:
+            blank(frames, draw_masks(recipe, len(frames), frames.shape[1], dice), self.fill)
+        return frames, self.alphabet.encode(text if varied.words else "")
+
+
+def _turn(times: Counter[Take], take: Take) -> int:
+    """How often the take has come before in this epoch."""
+    times[take] += 1
+    return times[take] - 1
 
 
 def frames_of(mel: LogMel, samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from training.augment import add_noise
+from training.augmentation.noise import add_noise
 from training.sentences import SentenceSource, read_sentences
 from training.synthetic import HELD_OUT, SAMPLE_RATE, draw_utterance, speak
 

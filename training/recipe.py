@@ -6,23 +6,29 @@ import difflib
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from stt_server.errors import BadOption
+from training.augmentation.keys import Augmentation
 from training.inheritance import RECIPES, find_recipe, read_tree, settle
+from training.section import Section, Share
 
-__all__ = ["RECIPES", "Recipe", "Section", "find_recipe", "load_recipe", "read_change", "sized"]
+__all__ = [
+    "RECIPES",
+    "Augmentation",
+    "Recipe",
+    "Section",
+    "as_yaml",
+    "find_recipe",
+    "load_recipe",
+    "read_change",
+    "sized",
+]
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Range = tuple[float, float]
 OF_ONE_ARCHITECTURE = {
     **dict.fromkeys(("depth", "kernel", "channels", "expansion", "lookahead"), "conv"),
     "context": "deepspeech",
 }
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SyntheticSpeech(Section):
@@ -177,36 +183,6 @@ class Schedule(Section):
         return rest | {"precision": "bf16" if keys["bf16"] else "fp32"}
 
 
-class Augmentation(Section):
-    """Each change happens with its probability, its strength drawn evenly from its range."""
-
-    speed: Share = Field(0.6, description="probability of another tempo and pitch")
-    speed_range: Range = Field((0.85, 1.18), description="factors of tempo and pitch")
-    reverb: Share = Field(0.2, description="probability of a room, where there are impulse responses")
-    noise: Share = Field(0.5, description="probability of noise, where there is some")
-    snr_db: Range = Field((0.0, 25.0), description="signal-to-noise ratio")
-    gain_db: Range = Field((-18.0, 8.0), description="change of level, always drawn")
-    telephone: Share = Field(0.1, description="probability of a telephone line")
-    lead: Share = Field(0.4, description="probability that a batch's clips get silence before and after them")
-    lead_s: Range = Field((0.0, 0.6), description="seconds of that silence, on each side")
-    join: Share = Field(0.2, description="probability that a clip under two seconds is followed by another")
-    empty: Share = Field(0.01, description="share of clips that are noise or silence alone, with no words")
-    band_masks: int = Field(2, ge=0, description="stripes of frequency that are blanked")
-    band_width: int = Field(12, ge=0, description="widest of them, in bands")
-    time_masks: int = Field(2, ge=0, description="stretches of time that are blanked")
-    time_width: int = Field(20, ge=0, description="longest of them in 10 ms, and never over an eighth of the clip")
-
-    @model_validator(mode="after")
-    def _ranges_rise(self) -> Self:
-        for name in ("speed_range", "snr_db", "gain_db", "lead_s"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise ValueError(f"`{name}` runs from {low:g} down to {high:g}; write the smaller number first")
-        if self.speed_range[0] <= 0 or self.lead_s[0] < 0:
-            raise ValueError("`speed_range` must lie above 0, and `lead_s` not below it")
-        return self
-
-
 class LanguageModel(Section):
     """The word n-gram in the bundle and how the decoder weighs it; without the section there is none."""
 
@@ -328,6 +304,11 @@ def sized(recipe: Recipe, hours: float) -> Recipe:
         return recipe
     row = next((row for row in recipe.sizes if row.hours is None or hours <= row.hours), recipe.sizes[-1])
     return Recipe.model_validate(_with_size(recipe, row))
+
+
+def as_yaml(recipe: Recipe) -> str:
+    """The recipe with every key, as a file that is the same recipe."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
 
 
 def _with_size(recipe: Recipe, row: Size) -> dict[str, Any]:

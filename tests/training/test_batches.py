@@ -11,6 +11,7 @@ from tests.training.material import ALPHABET, MEL, SENTENCES, UNCHANGED, clip_ar
 from tests.voices import silence, white_noise
 from training.batches import Batch, BatchMaker, Surroundings, frames_of, loader, plan_epoch
 from training.recipe import Augmentation
+from training.section import Moving
 
 SECONDS = np.random.default_rng(7).uniform(0.3, 12, 300)
 ONES = np.ones(len(SECONDS))
@@ -84,6 +85,42 @@ def test_a_batch_follows_from_seed_epoch_and_number() -> None:
     again[1]  # making another batch before changes nothing
     assert same(one[0], again[0])
     assert not same(one[0], other_epoch[0])
+
+
+def rows_of(made: BatchMaker) -> dict[tuple[int, ...], torch.Tensor]:
+    """Every take's frames without the silence that only pads it."""
+    rows: dict[tuple[int, ...], torch.Tensor] = {}
+    for number in range(len(made)):
+        batch = made[number]
+        for take, row, frames in zip(batch.takes, batch.features, batch.frames, strict=True):
+            rows[take] = row[: 4 * int(frames)]
+    return rows
+
+
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_what_happens_to_a_clip_does_not_depend_on_its_company(epoch: int) -> None:
+    company, alone = maker(Augmentation(lead=0)), maker(Augmentation(lead=0))
+    company.set_plan([[(0,), (1,), (2, 3)], [(4,)]], 1, epoch)
+    alone.set_plan([[(4,)], [(2, 3)], [(1,)], [(0,)]], 1, epoch)
+    one, other = rows_of(company), rows_of(alone)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[take], other[take]) for take in one)
+
+
+def test_a_clip_that_comes_twice_in_an_epoch_is_heard_in_two_ways() -> None:
+    made = maker(Augmentation(lead=0))
+    made.set_plan([[(0,)], [(0,), (1,)]], 1, 0)
+    first, again = made[0].features[0], made[1].features[0]
+    assert first.shape != again.shape or not torch.equal(first, again)
+
+
+def test_ranges_move_from_the_beginning_of_an_epoch_to_its_end() -> None:
+    louder = UNCHANGED.model_copy(update={"gain_db": Moving((-40, -40), (0, 0))})
+    made = maker(louder)
+    made.set_plan([[(0,)], [(0,)], [(0,)], [(0,)]], 1, 1, span=(0.5, 1.0))
+    levels = [float(made[number].features.max()) for number in range(4)]
+    steps = np.diff(levels) * 10 / np.log(10)
+    assert steps == pytest.approx([5, 5, 5], abs=0.1)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

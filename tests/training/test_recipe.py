@@ -43,8 +43,12 @@ def test_a_recipe_needs_a_name_and_data_alone(tmp_path: Path) -> None:
         ({"schedule": {"epochs": "many"}}, "`schedule.epochs`: input should be a valid integer"),
         ({"schedule": {"epochs": 0}}, "`schedule.epochs`: input should be greater than or equal to 1"),
         ({"augmentation": {"noise": 1.5}}, "`augmentation.noise`: input should be less than or equal to 1"),
-        ({"augmentation": {"gain_db": [6, -6]}}, "`gain_db` runs from 6 down to -6; write the smaller number first"),
-        ({"augmentation": {"speed_range": [0, 1]}}, "`speed_range` must lie above 0"),
+        ({"augmentation": {"gain_db": [6, -6]}}, "`augmentation.gain_db`: it runs from 6 down to -6; write the"),
+        ({"augmentation": {"speed_range": [0, 1]}}, "`speed_range` reaches from 0 to 1; it must lie within 0.5 to 2"),
+        ({"augmentation": {"snr_db": 10}}, "`augmentation.snr_db`: write [low, high], or {from: [low, high], to:"),
+        ({"augmentation": {"snr_db": {"from": [1, 2], "too": [0, 1]}}}, "`augmentation.snr_db`: write [low, high]"),
+        ({"calm": {"snr_db": {"from": [1, 2], "to": [2, 1]}}}, "`calm.snr_db`: it runs from 2 down to 1"),
+        ({"calm": {"lead_s": {"from": [0, 1], "to": [-1, 0]}}}, "`lead_s` reaches from -1 to 1; it must lie within"),
         ({"augmentation": {"band_width": 90}}, "a `band_width` of 90 hides more than the 80 bands there are"),
         ({"features": {"n_mels": 41}}, "`features.n_mels`: input should be a multiple of 4"),
         ({"model": {"depth": 3}}, "`lookahead` has 10 numbers for a `depth` of 3; give as many"),
@@ -93,7 +97,7 @@ def test_a_file_that_is_no_yaml_is_refused(content: bytes, tmp_path: Path) -> No
 
 
 def test_a_recipe_that_there_is_not_is_answered_with_those_there_are() -> None:
-    with pytest.raises(NotFound, match="there is no recipe 'tiyn'.*en-small, tiny"):
+    with pytest.raises(NotFound, match="there is no recipe 'tiyn'.*en-small.*tiny"):
         find_recipe("tiyn")
 
 

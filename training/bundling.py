@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,11 +21,13 @@ from training.evaluate import false_words, hear, moved, rates
 from training.export import STEP_FRAMES, check_int8, check_parity, export_onnx, rounded
 from training.golden import choose_golden
 from training.kit import make_kit
+from training.origin import code_version
 from training.sentences import SentenceSource, read_sentences
 from training.streaming import SUBSAMPLING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from stt_server.corpus.clip import Clip
     from stt_server.corpus.evaluation import Evaluation
@@ -63,28 +63,48 @@ def make_bundle(made_of: Ingredients, folder: Path, say: Say, listen: Listen = l
 
     `listen` gets what each decoder heard in the test and in the bundle's kit, for a report.
 
+    Ctrl-C while it is measured keeps the bundle, without error rates; before, it leaves nothing.
+
     Raises Internal where ONNX and torch disagree.
     """
+    with _aside(folder) as part:
+        model = rounded(load_model(made_of.checkpoint))
+        manifest = _described(made_of.recipe, made_of.mel.recipe, model)
+        manifest |= _graphs(made_of, model, part, say)
+        manifest |= _language_model(made_of, part)
+        manifest |= _kit(made_of, part)
+        manifest["golden"] = _golden(made_of, manifest, part)
+        manifest["lineage"] |= _lineage(made_of)
+        bundles.write_bundle(part, manifest)
+        heard = _heard(part, made_of, say)
+        manifest["error_rates"] = rates(heard)
+        write_card(part / "card.md", manifest, made_of.train, made_of.recipe, false_words(heard))
+        manifest["card"] = bundles.entry(part, "card.md")
+        bundles.write_bundle(part, manifest)
+    listen(moved(heard, part, folder))
+    return bundles.load_bundle(folder)
+
+
+@contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """An empty folder that takes the place of `folder` when all went well, and is no more when not."""
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    model = rounded(load_model(made_of.checkpoint))
-    manifest = _described(made_of.recipe, made_of.mel.recipe, model)
-    manifest |= _graphs(made_of, model, part, say)
-    manifest |= _language_model(made_of, part)
-    manifest |= _kit(made_of, part)
-    manifest["golden"] = _golden(made_of, manifest, part)
-    manifest["lineage"] |= _lineage(made_of)
-    bundles.write_bundle(part, manifest)
-    heard = hear(part, made_of.test, say)
-    manifest["error_rates"] = rates(heard)
-    write_card(part / "card.md", manifest, made_of.train, made_of.recipe, false_words(heard))
-    manifest["card"] = bundles.entry(part, "card.md")
-    bundles.write_bundle(part, manifest)
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
-    listen(moved(heard, part, folder))
-    return bundles.load_bundle(folder)
+    try:
+        yield part
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _heard(folder: Path, made_of: Ingredients, say: Say) -> list[Evaluation]:
+    try:
+        return hear(folder, made_of.test, say)
+    except KeyboardInterrupt:
+        say("stopped while measuring: the bundle is kept, without error rates; `earloop evaluate` measures it")
+        return []
 
 
 def load_model(checkpoint: Path) -> StreamingModel:
@@ -149,8 +169,10 @@ def _kit(made_of: Ingredients, folder: Path) -> Entries:
 
 
 def _golden(made_of: Ingredients, manifest: Entries, folder: Path) -> dict[str, str]:
-    lines = list(read_sentences(made_of.sentences)) if made_of.sentences else []
-    source = SentenceSource(lines, GOLDEN_BY_RULE if lines else 1.0)
+    """Of the text that was spoken for the training, or else of what the training clips say."""
+    said = made_of.sentences
+    lines = list(read_sentences(said)) if said else sorted({clip.text for clip in made_of.train})
+    source = SentenceSource(lines, GOLDEN_BY_RULE if said else 0.0)
     return choose_golden(folder, manifest, source, made_of.recipe.kit.seed + 1)
 
 
@@ -166,17 +188,3 @@ def _lineage(made_of: Ingredients) -> Entries:
         "clips": len(made_of.train),
         "hours": round(sum(clip.duration_s or 0.0 for clip in made_of.train) / 3600, 2),
     }
-
-
-def code_version() -> str:
-    """The commit of this checkout, `-dirty` where files differ from it; the package's version where it is installed."""
-    root = Path(__file__).parent.parent
-    if (root / ".git").exists() and shutil.which("git"):
-        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-        if done.returncode == 0:
-            return done.stdout.strip()
-    try:
-        return f"earloop {metadata.version('earloop')}"
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -82,7 +83,7 @@ def _decode_all(clips: Sequence[Clip], audio: Path, index: Path, progress: Calla
     """Both files appear whole, the index last; a run that has the old ones mapped keeps them."""
     lengths = []
     part = audio.with_suffix(".part")
-    with part.open("wb") as file, ThreadPoolExecutor(DECODERS) as pool:
+    with part.open("wb") as file, at_once(DECODERS) as pool:
         for done, samples in enumerate(pool.map(_decode, clips), 1):
             file.write(samples.tobytes())
             lengths.append(len(samples))
@@ -91,6 +92,16 @@ def _decode_all(clips: Sequence[Clip], audio: Path, index: Path, progress: Calla
     with part.open("wb") as file:
         np.save(file, np.cumsum(lengths, dtype=np.int64))
     part.replace(index)
+
+
+@contextmanager
+def at_once(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool that, broken off, finishes only what it is at, where executors go on to the end of their list."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _decode(clip: Clip) -> NDArray[np.int16]:

@@ -117,8 +117,15 @@ class Gathering:
 
 
 def check_places(recipe: Recipe, places: Places) -> None:
-    """Find all that the recipe names, before an hour is spent on speaking what it does not lack. Raises NotFound."""
+    """Find all that the recipe names, before an hour is spent on speaking what it does not lack.
+
+    Raises NotFound, and BadOption where it names nothing to learn from.
+    """
     data = recipe.data
+    if not data.train:
+        raise BadOption(
+            "there is nothing to learn from: name lists with --train, or `data.train` in a recipe", field="data"
+        )
     for source in (*data.test, *data.dev, *data.train):
         if source.corpus is not None:
             places.dataset(source.corpus)
@@ -173,10 +180,6 @@ def check_learnable(gathering: Gathering, most_faulty: float = 1.0) -> None:
         return
     kinds = Counter(finding.kind for finding in gathering.errors if finding.clip.split == "train")
     told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-    if not gathering.listed:
-        raise BadOption(
-            "there is nothing to learn from: name lists with --train, or `data.train` in a recipe", field="data"
-        )
     if not left:
         raise BadInput(f"no training clip can be learned from ({told}); the findings say what is wrong with each")
     raise BadInput(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from stt_server.corpus.manifest import read_manifest, write_manifest
 from stt_server.corpus.splits import Rule, split_clips
 
 if TYPE_CHECKING:
@@ -45,13 +44,3 @@ def divide(pile: Sequence[Weighed], known: Mapping[Path, str] | None = None) -> 
     by = "as the lists have it" if splitting.rule is Rule.GIVEN else f"by {splitting.rule}"
     left_out = f", {len(splitting.left_out)} left out" if splitting.left_out else ""
     return Division(parts, f"split {by}: {counts}{left_out}")
-
-
-def write_parts(path: Path, clips: Sequence[Clip]) -> None:
-    """Keep which clips a run learns from, validates on and is tested on."""
-    write_manifest(path, clips)
-
-
-def read_parts(path: Path) -> list[Clip]:
-    """What `write_parts` kept; [] where nothing is."""
-    return list(read_manifest(path)) if path.is_file() else []

@@ -11,7 +11,7 @@ import random
 import signal
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,6 +27,9 @@ from training.clips import load_clips
 from training.data import check_learnable, check_places, gather, surroundings
 from training.fit import fit
 from training.lm import estimate, write_arpa
+from training.origin import is_run, read_origin, write_origin
+from training.overview import findings_table, sources_table
+from training.recipe import sized
 from training.sentences import read_sentences, spoken_form
 from training.synthetic import check_programs
 
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from stt_server.speech.bundle import Bundle
     from training.clips import ClipArray
     from training.data import Gathered, Gathering, Places
+    from training.origin import Origin
     from training.recipe import LanguageModel, Recipe
     from training.streaming import StreamingModel
     from training.terminal import Terminal
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A recipe, where its data lies and the folder it leaves: log, findings, checkpoint and `bundle/`."""
+    """A recipe, where its data lies and the folder it leaves: what it came from, log, findings, checkpoints, bundle."""
 
     recipe: Recipe
     places: Places
@@ -55,6 +59,12 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         return self.folder / "last.pt"
+
+    @property
+    def weights(self) -> Path:
+        """The checkpoint that is exported: the best that was validated, else the last."""
+        best = self.folder / "best.pt"
+        return best if best.is_file() else self.checkpoint
 
     @property
     def lm(self) -> Path:
@@ -68,48 +78,79 @@ def run_recipe(run: Run, *, resume: bool = False) -> Bundle:
     """
     if resume and not run.checkpoint.is_file():
         raise NotFound(f"there is no checkpoint {run.checkpoint}; start the run without --resume")
-    gathering = prepare(run)
+    run, gathering = prepare(run, resume=resume)
     if not (resume and is_finished(run)):
         learn(run, gathering, resume=resume)
     return export(run, gathering)
 
 
-def prepare(run: Run) -> Gathering:
-    """All the data, after a pre-flight whose findings are kept, and the language model."""
-    recipe, said = run.recipe, run.terminal.say
-    check_programs()
-    check_places(recipe, run.places)
+def prepare(run: Run, *, resume: bool = False) -> tuple[Run, Gathering]:
+    """All the data after a pre-flight, the run with a recipe that leaves nothing open, and the language model.
+
+    What the run came from and what was found in its data is kept in its folder. Nothing is written before all of the
+    data was listened to.
+    """
+    run, gathering = look(run, read_origin(run.folder) if resume and is_run(run.folder) else None)
     run.folder.mkdir(parents=True, exist_ok=True)
-    (run.folder / "recipe.json").write_text(recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    gathering = gather(recipe.data, run.places, _counting(run.terminal, 500, "spoken"))
     listed = run.folder / "findings.csv"
     write_findings_csv(listed, gathering.findings)
-    check_learnable(gathering, Alphabet(recipe.alphabet))
+    tell(run.terminal, gathering, f", see {listed}")
+    check_learnable(gathering, run.recipe.data.most_faulty)
+    write_origin(run.folder, run.recipe, gathering)
+    if run.recipe.lm:
+        write_language_model(run.recipe.lm, gathering.train.clips, run.places, run.lm)
+    return run, gathering
+
+
+def look(run: Run, before: Origin | None = None) -> tuple[Run, Gathering]:
+    """The data of a run and its recipe with alphabet and size as they follow from the data. Writes the cache alone.
+
+    A run that is resumed keeps the parts, alphabet and size that it had `before`.
+    """
+    check_programs()
+    check_places(run.recipe, run.places)
+    known = {clip.path: str(clip.split) for clip in before.clips} if before else None
+    base = Alphabet(before.recipe.alphabet) if before else None
+    with run.terminal.bars("speaking", "listening") as (spoken, listened):
+        gathering = gather(run.recipe, run.places, spoken, listened, known=known, base=base)
+    recipe = sized(run.recipe, before.hours if before else gathering.train.hours)
+    recipe = recipe.model_copy(update={"alphabet": gathering.alphabet.letters})
+    return replace(run, recipe=recipe), gathering
+
+
+def tell(terminal: Terminal, gathering: Gathering, where: str = "") -> None:
+    """What there is to learn from, for whom the result will hold, and what is wrong with it."""
     train = gathering.train
-    left_out = f"{len(gathering.errors)} faults for which a clip was left out, see {listed}"
-    said(f"{len(train.clips)} clips, {train.hours:.2f} h to learn from; {left_out}")
-    if recipe.lm:
-        write_language_model(recipe.lm, train.clips, run.places, run.lm)
-    return gathering
+    left_out = f"{len(gathering.errors)} faults for which a clip was left out{where}"
+    terminal.show(sources_table(gathering.clips))
+    terminal.say(f"{len(train.clips)} clips, {train.hours:.2f} h to learn from; {left_out}")
+    terminal.say(f"{gathering.divided}. {gathering.holds_for}")
+    if gathering.findings:
+        terminal.show(findings_table(gathering.findings))
 
 
-def write_language_model(recipe: LanguageModel, clips: Sequence[Clip], places: Places, path: Path) -> None:
-    """A word n-gram of the recipe's sentences, spoken forms and the transcripts of clips that people spoke."""
+def write_language_model(recipe: LanguageModel, clips: Sequence[Clip], places: Places, path: Path) -> int:
+    """A word n-gram of the recipe's sentences, spoken forms and the transcripts of clips that people spoke.
+
+    Returns of how many sentences.
+    """
     sentences = [line for name in recipe.sentences for line in read_sentences(places.text(name))]
     if recipe.transcripts:
         sentences += [clip.text for clip in clips if clip.source != "synthetic"] * recipe.transcripts_weight
     dice = random.Random(0)
     sentences += [spoken_form(dice) for _ in range(recipe.spoken_forms)]
     write_arpa(estimate(sentences, recipe.order, recipe.cutoffs), path)
+    return len(sentences)
 
 
 def learn(run: Run, gathering: Gathering, *, resume: bool) -> None:
     """Fit; `last.pt` holds what came of it, `previous.pt` a run that it replaces."""
     if run.checkpoint.exists() and not resume:
-        run.checkpoint.replace(run.folder / "previous.pt")
+        run.weights.replace(run.folder / "previous.pt")
+        run.checkpoint.unlink(missing_ok=True)
     recipe = run.recipe
     around = surroundings(recipe.data.noise, run.places)
-    train, dev = _decoded(run, gathering.train), _decoded(run, gathering.dev)
+    train, dev = decoded(run, gathering.train), decoded(run, gathering.dev)
     alphabet, mel = Alphabet(recipe.alphabet), LogMel(FeatureRecipe(n_mels=recipe.features.n_mels))
     model = new_model(recipe)
     with _interruptible(run.terminal.say) as stop:
@@ -129,10 +170,10 @@ def is_finished(run: Run) -> bool:
 
 
 def export(run: Run, gathering: Gathering) -> Bundle:
-    """The bundle of `last.pt`, measured as it is served."""
+    """The bundle of the run's best weights, measured as it is served."""
     made_of = Ingredients(
         recipe=run.recipe,
-        checkpoint=run.checkpoint,
+        checkpoint=run.weights,
         train=gathering.train.clips,
         test=gathering.test.clips,
         lm=run.lm if run.recipe.lm else None,
@@ -152,17 +193,10 @@ def _spoken_text(run: Run) -> Path | None:
     return None
 
 
-def _decoded(run: Run, part: Gathered) -> ClipArray:
-    tell = _counting(run.terminal, 2000, "decoded")
-    return load_clips(part.clips, part.weights, run.places.cache, lambda done: tell(done, len(part.clips)))
-
-
-def _counting(terminal: Terminal, step: int, what: str) -> Callable[[int, int], None]:
-    def tell(done: int, of: int) -> None:
-        if done % step == 0 or done == of:
-            terminal.say(f"{done} of {of} {what}")
-
-    return tell
+def decoded(run: Run, part: Gathered) -> ClipArray:
+    """Its samples, from the cache or decoded into it."""
+    with run.terminal.bars("decoding") as (tell,):
+        return load_clips(part.clips, part.weights, run.places.cache, lambda done: tell(done, len(part.clips)))
 
 
 @contextmanager

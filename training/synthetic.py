@@ -11,7 +11,6 @@ import io
 import random
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ import soundfile
 
 from stt_server.errors import BadInput, Unsupported
 from stt_server.speech.resample import resample
+from training.clips import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,7 +148,7 @@ class SyntheticCorpus:
             return self.manifest
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.manifest.with_suffix(".part")
-        with ThreadPoolExecutor(workers) as pool, part.open("w", encoding="utf-8", newline="") as file:
+        with at_once(workers) as pool, part.open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(["source", "split", "speaker", "path", "duration_s", "transcript"])
             for done, row in enumerate(pool.map(self._make_one, range(self.count)), 1):

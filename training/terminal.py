@@ -24,7 +24,7 @@ SHOWN_PER_SOURCE = 2
 
 
 class Terminal:
-    """Shows a run on the terminal and keeps every line of it in `log`, where there is one, as one JSON object a line."""
+    """Shows a run on the terminal and keeps every line of it in `log`, if there is one, one JSON object a line."""
 
     def __init__(self, log: Path | None, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False, markup=False, soft_wrap=True)

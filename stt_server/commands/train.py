@@ -3,36 +3,110 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stt_server.errors import Unsupported
+from stt_server.errors import NotFound, Unsupported
 from stt_server.settings import load_settings
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 EXTRA = ("onnx", "onnxscript", "torch")  # what `pip install 'earloop[train]'` brings
+DEFAULT = "from-scratch"
+SMOKE = "smoke"
+INTERRUPTED = 130  # as shells count an end by Ctrl-C
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="a recipe's file, or the name of a shipped one")],
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help=f"a recipe's file, or the name of a shipped one; {DEFAULT} by default, smoke to check"),
+    ] = None,
+    train_: Annotated[
+        list[str] | None, typer.Option("--train", help="lists or folders of clips to learn from, split if they are all")
+    ] = None,
+    dev: Annotated[list[str] | None, typer.Option("--dev", help="lists that validations measure")] = None,
+    test: Annotated[list[str] | None, typer.Option("--test", help="lists that the bundle is measured on")] = None,
     output: Annotated[Path | None, typer.Option(help="folder of the run; runs/NAME by default")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, such as schedule.epochs=3")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on from the run's last checkpoint")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show data, a batch, size, time and memory; learn nothing")
+    ] = False,
+    show: Annotated[bool, typer.Option("--show", help="print the recipe with every key, and end")] = False,
     cache: Annotated[Path | None, typer.Option(help="decoded and synthetic audio; runs/cache by default")] = None,
 ) -> None:
     """Gather the data, train, export and measure; the bundle lies in OUTPUT/bundle."""
     try:
         from training.data import Places
-        from training.recipe import find_recipe, load_recipe, read_change
+        from training.dryrun import show_run
+        from training.recipe import as_yaml, find_recipe, load_recipe, read_change
         from training.run import Run, run_recipe
+        from training.smoke import check_install
         from training.terminal import Terminal
     except ModuleNotFoundError as error:
         missing = (error.name or "").split(".")[0]
         if missing not in EXTRA:
             raise
         raise Unsupported(f"{missing} is not installed; training needs it: pip install 'earloop[train]'") from error
-    loaded = load_recipe(recipe, dict(read_change(text) for text in set_ or []))
+    if recipe == SMOKE:
+        check_install(Terminal(None))
+        return
+    lists = _sources(train_, dev, test)
+    name = recipe or _begun(output, resume=resume, lists=lists)
+    loaded = load_recipe(name, lists | dict(read_change(text) for text in set_ or []))
+    if show:
+        typer.echo(as_yaml(loaded), nl=False)
+        return
     folder = output or Path("runs") / loaded.name
-    folder.mkdir(parents=True, exist_ok=True)
-    places = Places(load_settings().corpora, cache or Path("runs") / "cache", find_recipe(recipe).parent)
-    run_recipe(Run(loaded, places, folder, Terminal(folder / "log.jsonl")), resume=resume)
+    places = Places(load_settings().corpora, cache or Path("runs") / "cache", find_recipe(name).parent)
+    try:
+        if dry_run:
+            show_run(Run(loaded, places, folder, Terminal(None)))
+        else:
+            run_recipe(Run(loaded, places, folder, Terminal(folder / "log.jsonl")), resume=resume)
+    except KeyboardInterrupt as error:
+        typer.echo(f"earloop: stopped; {_left(folder)}", err=True)
+        raise typer.Exit(INTERRUPTED) from error
+
+
+def _sources(train_: Sequence[str] | None, dev: Sequence[str] | None, test: Sequence[str] | None) -> dict[str, Any]:
+    """What --train, --dev and --test set in a recipe. Lists to learn from replace all data of the recipe."""
+    given = {"train": _paths(train_), "dev": _paths(dev), "test": _paths(test)}
+    changes: dict[str, Any] = {f"data.{part}": _named(part, paths) for part, paths in given.items() if paths}
+    if given["train"]:
+        alone = not given["dev"] and not given["test"]
+        changes = {"data.dev": [], "data.test": []} | changes | {"data.split": alone}
+    return changes
+
+
+def _paths(given: Sequence[str] | None) -> list[str]:
+    """Each option's values, also several with commas between them: paths from here, or a corpus's name."""
+    names = [name for each in given or () for name in each.split(",") if name]
+    return [str(Path(name).absolute()) if Path(name).exists() else name for name in names]
+
+
+def _named(part: str, paths: Sequence[str]) -> list[dict[str, str]]:
+    """Several lists to measure on are told apart by their files' names."""
+    stems = [Path(path).stem for path in paths]
+    tell_apart = part != "train" and 1 < len(paths) == len(set(stems))
+    return [{"corpus": path, **({"name": stem} if tell_apart else {})} for path, stem in zip(paths, stems, strict=True)]
+
+
+def _begun(output: Path | None, *, resume: bool, lists: dict[str, Any]) -> str:
+    """The recipe where none was named: that of the run to go on with, else the one from scratch."""
+    if not resume or lists:
+        return DEFAULT
+    kept = output / "recipe.yaml" if output else None
+    if kept is None or not kept.is_file():
+        raise NotFound("which run is to go on? Name its recipe, or its folder with --output")
+    return str(kept)
+
+
+def _left(folder: Path) -> str:
+    kept = folder / "last.pt"
+    return (
+        f"{kept} holds what was learned, and --resume goes on from there" if kept.is_file() else "nothing was learned"
+    )

@@ -93,7 +93,7 @@ def test_too_many_faults_end_the_run_until_somebody_allows_them(tmp_path: Path) 
 
 def test_without_a_source_there_is_nothing_to_learn_from(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="name lists with --train, or `data.train` in a recipe"):
-        check_learnable(gathered(recipe(data={"train": []}), tmp_path))
+        check_places(recipe(data={"train": []}), Places(None, tmp_path))
 
 
 def test_a_letter_outside_the_alphabet_is_a_finding_with_its_clip(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_new_run_in_an_old_folder_keeps_the_old_checkpoint(finished: Path, tmp
     folder = tmp_path / "run"
     recipe = load_recipe("tiny", SMALL)
     started = Run(recipe, Places(None, finished / "cache"), folder, Terminal(tmp_path / "log.jsonl"))
-    gathering = prepare(started)
+    started, gathering = prepare(started)
     (folder / "last.pt").write_bytes(b"hours of learning")
     learn(started, gathering, resume=False)
     assert (folder / "previous.pt").read_bytes() == b"hours of learning"
@@ -193,7 +193,7 @@ def test_without_the_extra_the_command_names_it(missing: str, tmp_path: Path) ->
     ("words", "code", "complaint"),
     [
         (["en-small"], 3, "no corpus 'an4': set EARLOOP_CORPORA to the folder that holds the corpora"),
-        (["tiyn"], 3, "there is no recipe 'tiyn': give a YAML file's path or one of: en-small, tiny"),
+        (["tiyn"], 3, "there is no recipe 'tiyn': give a YAML file's path or one of: commands, en-small"),
         (["tiny", "--set", "schedule.epoch=3"], 2, "there is no key `schedule.epoch`; did you mean `epochs`?"),
         (["tiny", "--set", "epochs"], 2, "write key=value, such as schedule.epochs=3"),
         (["tiny", "--resume"], 3, "start the run without --resume"),

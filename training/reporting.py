@@ -12,6 +12,7 @@ from training.clips import load_clips
 from training.report import Material, summary, write_report
 from training.report.suspects import from_losses
 from training.report.weighing import weigh
+from training.schedule import is_stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
     from stt_server.corpus.evaluation import Evaluation
     from training.bundling import Ingredients
+    from training.checkpoints import Progress
     from training.data import Gathering, Places
+    from training.recipe import Schedule
     from training.report import Report
     from training.report.schema import Suspect
 
@@ -31,19 +34,19 @@ def report_run(
     evaluations: Sequence[Evaluation],
     folder: Path,
     say: Callable[[str], None],
-    *,
-    state: str,
 ) -> Report:
     """Write report.html, report.json and suspects.csv into the run's `folder`, beside `log.jsonl` and `bundle/`.
 
-    `state` is finished or interrupted; `evaluations` are what the bundle heard in the test and in its kit.
+    `evaluations` are what the bundle heard in the test and in its kit.
     """
     recipe = made_of.recipe
     material = Material(
         name=recipe.name,
         bundle=folder / "bundle",
         evaluations=evaluations,
-        state=state,
+        state=state_of(recipe.schedule, checkpoints.load(folder / "last.pt").progress),
+        data_hash=gathering.digest,
+        holds_for=gathering.holds_for,
         train=gathering.train.clips,
         dev=gathering.dev.clips,
         test=gathering.test.clips,
@@ -61,6 +64,13 @@ def report_run(
     for line in summary(report, folder):
         say(line)
     return report
+
+
+def state_of(plan: Schedule, progress: Progress) -> str:
+    """How a run ended: finished, stopped early, or interrupted."""
+    if progress.epoch >= plan.epochs or (plan.minutes is not None and progress.seconds >= 60 * plan.minutes):
+        return "finished"
+    return "stopped early" if is_stale(plan, progress) else "interrupted"
 
 
 def suspects_of(made_of: Ingredients, gathering: Gathering, places: Places) -> list[Suspect]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from training.scalars import TensorBoard
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from training.checkpoints import Progress
     from training.fit import Watcher
@@ -28,3 +32,13 @@ class Watchers:
     def say(self, sentence: str) -> None:
         for each in self.watchers:
             each.say(sentence)
+
+
+@contextmanager
+def watched(terminal: Watcher, folder: Path | None) -> Iterator[Watcher]:
+    """The terminal and, where `folder` is given, TensorBoard, which writes into it until the run is over."""
+    if folder is None:
+        yield terminal
+        return
+    with TensorBoard(folder) as board:
+        yield Watchers(terminal, board)

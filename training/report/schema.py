@@ -87,7 +87,7 @@ class Found(Part):
 
 
 class Data(Part):
-    hash: str = Field(description="SHA-256 over source, split, file name, text and seconds of every clip")
+    hash: str = Field(description="of the clips and their texts; another one, other data")
     train: Clips = Field(description="learned from")
     dev: Clips = Field(description="validated on")
     test: Clips = Field(description="tested on")
@@ -176,7 +176,9 @@ class Report(Part):
     format: Literal[1] = Field(1, description="of this file")
     name: str = Field(description="of the recipe or the model")
     made_at: str = Field(description="UTC, ISO 8601")
-    state: str = Field(description="`finished`, `interrupted` or, of a bundle without its run, `measured`")
+    state: str = Field(
+        description="`finished`, `stopped early`, `interrupted` or, of a bundle without its run, `measured`"
+    )
     test: Measured = Field(description="all test clips together")
     sources: list[Source] = Field(description="each source of test and kit")
     groups: list[Group] = Field(description="the test clips by speaker, duration, …")

@@ -50,6 +50,8 @@ class Material:
     bundle: Path
     evaluations: Sequence[Evaluation]
     state: str = "measured"  # or finished, or interrupted
+    data_hash: str = ""  # of the run's data; without one, of what is known of the clips
+    holds_for: str = ""  # for whom a result holds; without it, by the clips
     train: Sequence[Clip] = ()
     dev: Sequence[Clip] = ()
     test: Sequence[Clip] = ()
@@ -155,18 +157,22 @@ def _sorting(material: Material, ears: Ears) -> Sorting:
 def _data(material: Material) -> Data:
     train, dev, test = material.train, material.dev, material.test
     return Data(
-        hash=lineage.data_hash(train, dev, test),
+        hash=material.data_hash or lineage.data_hash(train, dev, test),
         train=lineage.clips_of(train),
         dev=lineage.clips_of(dev),
         test=lineage.clips_of(test),
-        holds_for=holds_for([*_as(train, "train"), *_as(test, "test")])
-        if train
-        else "What the model learned from is not at hand.",
+        holds_for=material.holds_for or _holds_for(train, test),
         findings=[
             Found(severity=each.severity, kind=each.kind, clips=each.clips, example=each.example.sentence)
             for each in summarise(material.findings)
         ],
     )
+
+
+def _holds_for(train: Sequence[Clip], test: Sequence[Clip]) -> str:
+    if not train:
+        return "What the model learned from is not at hand."
+    return holds_for([*_as(train, "train"), *_as(test, "test")])
 
 
 def _as(clips: Sequence[Clip], split: str) -> list[Clip]:

@@ -21,7 +21,14 @@ from training.distributed import ALONE
 from training.pace import Pace
 from training.precision import choose_numerics
 from training.probing import halvings_needed
-from training.schedule import is_stale, is_validated_after, is_validated_between, learning_rate, share_done
+from training.schedule import (
+    epoch_span,
+    is_stale,
+    is_validated_after,
+    is_validated_between,
+    learning_rate,
+    share_done,
+)
 from training.stepping import Stepper
 from training.validation import CALMER, check_best, has_learned, note, told_of_collapse, validate
 
@@ -138,7 +145,7 @@ def fit(
         weights[progress.left_out] = 0.0
         dice = np.random.default_rng((plan.seed, progress.epoch))
         planned = plan_epoch(train.seconds, weights, batch_s, dice, recipe.augmentation.join)
-        maker.set_plan(planned, plan.seed, progress.epoch)
+        maker.set_plan(planned, plan.seed, progress.epoch, epoch_span(plan, progress))
         share = share_done(plan, progress, len(maker))
         if share >= 1.0 or is_stale(plan, progress):
             break

@@ -22,6 +22,17 @@ def share_done(plan: Schedule, progress: Progress, batches: int) -> float:
     return max(epochs, minutes)
 
 
+def epoch_span(plan: Schedule, progress: Progress) -> tuple[float, float]:
+    """The shares of the run, 0–1, at which its epoch begins and ends, by which ranges of the augmentation move.
+
+    A schedule in minutes does not know when an epoch will end: its ranges stand where the run stands.
+    """
+    if plan.minutes:
+        share = min(1.0, share_done(plan, progress, 0))
+        return share, share
+    return progress.epoch / plan.epochs, (progress.epoch + 1) / plan.epochs
+
+
 def is_over(plan: Schedule, progress: Progress) -> bool:
     """Whether nothing is left to learn: epochs done, minutes up, or stopped early."""
     return share_done(plan, progress, 0) >= 1.0 or is_stale(plan, progress)

@@ -30,14 +30,19 @@ from training.lm import estimate, write_arpa
 from training.origin import is_run, read_origin, write_origin
 from training.overview import findings_table, sources_table
 from training.recipe import sized
+from training.report import check_packages
+from training.reporting import report_run
+from training.scalars import check_tensorboard
 from training.sentences import read_sentences, spoken_form
 from training.synthetic import check_programs
+from training.watching import watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from stt_server.corpus.clip import Clip
+    from stt_server.corpus.evaluation import Evaluation
     from stt_server.speech.bundle import Bundle
     from training.clips import ClipArray
     from training.data import Gathered, Gathering, Places
@@ -108,6 +113,9 @@ def look(run: Run, before: Origin | None = None) -> tuple[Run, Gathering]:
     A run that is resumed keeps the parts, alphabet and size that it had `before`.
     """
     check_programs()
+    check_packages()
+    if run.recipe.report.tensorboard:
+        check_tensorboard()
     check_places(run.recipe, run.places)
     known = {clip.path: str(clip.split) for clip in before.clips} if before else None
     base = Alphabet(before.recipe.alphabet) if before else None
@@ -153,8 +161,9 @@ def learn(run: Run, gathering: Gathering, *, resume: bool) -> None:
     train, dev = decoded(run, gathering.train), decoded(run, gathering.dev)
     alphabet, mel = Alphabet(recipe.alphabet), LogMel(FeatureRecipe(n_mels=recipe.features.n_mels))
     model = new_model(recipe)
-    with _interruptible(run.terminal.say) as stop:
-        fit(recipe, model, train, dev, alphabet, mel, around, run.folder, run.terminal, resume=resume, stop=stop)
+    board = run.folder / "tensorboard" if recipe.report.tensorboard else None
+    with _interruptible(run.terminal.say) as stop, watched(run.terminal, board) as watcher:
+        fit(recipe, model, train, dev, alphabet, mel, around, run.folder, watcher, resume=resume, stop=stop)
 
 
 def new_model(recipe: Recipe) -> StreamingModel:
@@ -170,7 +179,7 @@ def is_finished(run: Run) -> bool:
 
 
 def export(run: Run, gathering: Gathering) -> Bundle:
-    """The bundle of the run's best weights, measured as it is served."""
+    """The bundle of the run's best weights, measured as it is served, and the report of the run."""
     made_of = Ingredients(
         recipe=run.recipe,
         checkpoint=run.weights,
@@ -179,9 +188,11 @@ def export(run: Run, gathering: Gathering) -> Bundle:
         lm=run.lm if run.recipe.lm else None,
         sentences=_spoken_text(run),
     )
-    bundle = make_bundle(made_of, run.folder / "bundle", run.terminal.say)
+    heard: list[Evaluation] = []
+    bundle = make_bundle(made_of, run.folder / "bundle", run.terminal.say, heard.extend)
     size_mb = sum(path.stat().st_size for path in bundle.folder.rglob("*") if path.is_file()) / 1e6
     run.terminal.say(f"the bundle is {bundle.folder}, {size_mb:.1f} MB")
+    report_run(made_of, gathering, run.places, heard, run.folder, run.terminal.say)
     return bundle
 
 

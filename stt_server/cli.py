@@ -68,6 +68,7 @@ COMMANDS: Final = (
     Command("keys", "Make, list and revoke API keys.", family=True),
     Command("db", "Look after the database.", family=True),
     Command("train", "Train a model from a recipe."),
+    Command("export", "Make a model bundle of what a training has learned."),
     Command("bench", "Measure a running server.", family=True),
 )
 

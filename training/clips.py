@@ -83,15 +83,18 @@ def _decode_all(clips: Sequence[Clip], audio: Path, index: Path, progress: Calla
     """Both files appear whole, the index last; a run that has the old ones mapped keeps them."""
     lengths = []
     part = audio.with_suffix(".part")
-    with part.open("wb") as file, at_once(DECODERS) as pool:
-        for done, samples in enumerate(pool.map(_decode, clips), 1):
-            file.write(samples.tobytes())
-            lengths.append(len(samples))
-            progress(done)
-    part.replace(audio)
-    with part.open("wb") as file:
-        np.save(file, np.cumsum(lengths, dtype=np.int64))
-    part.replace(index)
+    try:
+        with part.open("wb") as file, at_once(DECODERS) as pool:
+            for done, samples in enumerate(pool.map(_decode, clips), 1):
+                file.write(samples.tobytes())
+                lengths.append(len(samples))
+                progress(done)
+        part.replace(audio)
+        with part.open("wb") as file:
+            np.save(file, np.cumsum(lengths, dtype=np.int64))
+        part.replace(index)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager

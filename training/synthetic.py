@@ -148,13 +148,16 @@ class SyntheticCorpus:
             return self.manifest
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.manifest.with_suffix(".part")
-        with at_once(workers) as pool, part.open("w", encoding="utf-8", newline="") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(["source", "split", "speaker", "path", "duration_s", "transcript"])
-            for done, row in enumerate(pool.map(self._make_one, range(self.count)), 1):
-                rows.writerow(row)
-                progress(done)
-        part.replace(self.manifest)
+        try:
+            with at_once(workers) as pool, part.open("w", encoding="utf-8", newline="") as file:
+                rows = csv.writer(file, lineterminator="\n")
+                rows.writerow(["source", "split", "speaker", "path", "duration_s", "transcript"])
+                for done, row in enumerate(pool.map(self._make_one, range(self.count)), 1):
+                    rows.writerow(row)
+                    progress(done)
+            part.replace(self.manifest)
+        finally:
+            part.unlink(missing_ok=True)
         return self.manifest
 
     def _make_one(self, index: int) -> tuple[str, str, str, str, str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ from stt_server.errors import NotFound, Unsupported
 from stt_server.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 EXTRA = ("onnx", "onnxscript", "torch")  # what `pip install 'earloop[train]'` brings
 DEFAULT = "from-scratch"
@@ -39,18 +40,13 @@ def train(
     cache: Annotated[Path | None, typer.Option(help="decoded and synthetic audio; runs/cache by default")] = None,
 ) -> None:
     """Gather the data, train, export and measure; the bundle lies in OUTPUT/bundle."""
-    try:
+    with trainer():
         from training.data import Places
         from training.dryrun import show_run
         from training.recipe import as_yaml, find_recipe, load_recipe, read_change
         from training.run import Run, run_recipe
         from training.smoke import check_install
         from training.terminal import Terminal
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").split(".")[0]
-        if missing not in EXTRA:
-            raise
-        raise Unsupported(f"{missing} is not installed; training needs it: pip install 'earloop[train]'") from error
     if recipe == SMOKE:
         check_install(Terminal(None))
         return
@@ -70,6 +66,18 @@ def train(
     except KeyboardInterrupt as error:
         typer.echo(f"earloop: stopped; {_left(folder)}", err=True)
         raise typer.Exit(INTERRUPTED) from error
+
+
+@contextmanager
+def trainer() -> Iterator[None]:
+    """Within, the trainer is imported. Raises Unsupported where the extra it needs is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing not in EXTRA:
+            raise
+        raise Unsupported(f"{missing} is not installed; training needs it: pip install 'earloop[train]'") from error
 
 
 def _sources(train_: Sequence[str] | None, dev: Sequence[str] | None, test: Sequence[str] | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from stt_server.speech import bundle as bundles
 from stt_server.speech.features import FeatureRecipe, LogMel
 from stt_server.speech.files import read_audio
 from training import checkpoints
-from training.architectures import build
+from training.architectures import build, describe
 from training.batches import frames_of
 from training.card import write_card
 from training.evaluate import false_words, hear, moved, rates
@@ -26,7 +26,7 @@ from training.sentences import SentenceSource, read_sentences
 from training.streaming import SUBSAMPLING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from stt_server.corpus.clip import Clip
@@ -44,7 +44,11 @@ GOLDEN_BY_RULE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Ingredients:
-    """What a bundle is made of. `lm` is an ARPA file; `sentences` what the kit's and the golden clip's voices read."""
+    """What a bundle is made of. `lm` is an ARPA file; `sentences` what the kit's and the golden clip's voices read.
+
+    `start` is what the lineage tells of the model that learning went on from; `kit` the folder of its evaluation kit,
+    which the bundle takes over where the recipe asks for none.
+    """
 
     recipe: Recipe
     checkpoint: Path
@@ -52,6 +56,8 @@ class Ingredients:
     test: Sequence[Clip]
     lm: Path | None = None
     sentences: Path | None = None
+    start: Mapping[str, Any] = field(default_factory=dict)
+    kit: Path | None = None
 
     @property
     def mel(self) -> LogMel:
@@ -74,7 +80,7 @@ def make_bundle(made_of: Ingredients, folder: Path, say: Say, listen: Listen = l
         manifest |= _language_model(made_of, part)
         manifest |= _kit(made_of, part)
         manifest["golden"] = _golden(made_of, manifest, part)
-        manifest["lineage"] |= _lineage(made_of)
+        manifest["lineage"] |= _lineage(made_of) | {"model": describe(model)}
         bundles.write_bundle(part, manifest)
         heard = _heard(part, made_of, say)
         manifest["error_rates"] = rates(heard)
@@ -162,9 +168,12 @@ def _language_model(made_of: Ingredients, folder: Path) -> Entries:
 
 
 def _kit(made_of: Ingredients, folder: Path) -> Entries:
-    if not made_of.recipe.kit.utterances:
+    if made_of.recipe.kit.utterances:
+        make_kit(made_of.recipe.kit, made_of.sentences, folder / "kit")
+    elif made_of.kit:
+        shutil.copytree(made_of.kit, folder / "kit")
+    else:
         return {}
-    make_kit(made_of.recipe.kit, made_of.sentences, folder / "kit")
     return {"kit": bundles.entry(folder, "kit/manifest.csv")}
 
 
@@ -177,9 +186,10 @@ def _golden(made_of: Ingredients, manifest: Entries, folder: Path) -> dict[str, 
 
 
 def _lineage(made_of: Ingredients) -> Entries:
-    """What the weights came from: recipe, code, how long they learned."""
+    """What the weights came from: the model before them, recipe, code, how long they learned."""
     progress = checkpoints.load(made_of.checkpoint).progress
-    return {
+    before = {"start": dict(made_of.start)} if made_of.start else {}
+    return before | {
         "recipe": made_of.recipe.name,
         "code": code_version(),
         "steps": progress.step,

@@ -21,6 +21,7 @@ from stt_server.errors import BadInput, BadOption, NotFound
 from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.files import read_audio
 from stt_server.speech.text import normalize
+from training.augmentation.lines import check_opus
 from training.batches import Surroundings
 from training.division import divide
 from training.preflight import listen_once
@@ -65,7 +66,9 @@ class Places:
         return find_corpus(self.corpora, name)
 
     def text(self, name: str) -> Path:
-        """A sentence file: beside the recipe, in the corpora folder, in a folder of it or in one beside it."""
+        """A sentence file: by its whole path, beside the recipe, in the corpora folder, in a folder of it or beside."""
+        if Path(name).is_file() and Path(name).is_absolute():
+            return Path(name)
         beside = [self.recipe / name] if self.recipe else []
         root = self.corpora.absolute() if self.corpora else None
         under = [root / name, *sorted(root.glob(f"*/{name}")), *sorted(root.parent.glob(f"*/{name}"))] if root else []
@@ -88,10 +91,14 @@ class Gathered:
         return sum(clip.duration_s or 0.0 for clip in self.clips) / 3600
 
 
+NOTHING = Gathered([], [])
+
+
 @dataclass(frozen=True, slots=True)
 class Gathering:
     """All data of a run, and what was found wrong with the clips that were listed for it.
 
+    `replay` is learned beside `train`, so that a base model does not forget; its clips are of the split train too.
     `divided` says how the parts came to be and `holds_for` for whom a result on the test part holds; `digest` is a hash
     of who says what where in which samples: another one, other data.
     """
@@ -102,6 +109,7 @@ class Gathering:
     findings: list[Finding]
     alphabet: Alphabet
     listed: int = 0  # training clips, the faulty ones included
+    replay: Gathered = NOTHING
     divided: str = "split as given"
     holds_for: str = ""
     digest: str = ""
@@ -113,20 +121,20 @@ class Gathering:
 
     @property
     def clips(self) -> list[Clip]:
-        return [clip for part in (self.train, self.dev, self.test) for clip in part.clips]
+        return [clip for part in (self.train, self.replay, self.dev, self.test) for clip in part.clips]
 
 
 def check_places(recipe: Recipe, places: Places) -> None:
     """Find all that the recipe names, before an hour is spent on speaking what it does not lack.
 
-    Raises NotFound, and BadOption where it names nothing to learn from.
+    Raises NotFound, BadOption where it names nothing to learn from, and Unsupported where Opus cannot be encoded.
     """
     data = recipe.data
     if not data.train:
         raise BadOption(
             "there is nothing to learn from: name lists with --train, or `data.train` in a recipe", field="data"
         )
-    for source in (*data.test, *data.dev, *data.train):
+    for source in (*data.test, *data.dev, *data.train, *data.replay):
         if source.corpus is not None:
             places.dataset(source.corpus)
         elif source.synthetic is not None and source.synthetic.sentences:
@@ -134,6 +142,8 @@ def check_places(recipe: Recipe, places: Places) -> None:
     for name in recipe.lm.sentences if recipe.lm else ():
         places.text(name)
     list(_noises(data.noise, places))
+    if recipe.augmentation.opus or recipe.calm.opus:
+        check_opus()
 
 
 def gather(
@@ -161,16 +171,19 @@ def gather(
     if data.split:
         division = divide(listed["train"], known)
         listed, divided = {split: list(division.parts[split]) for split in SPLITS}, division.told
-    every = [clip for split in SPLITS for clip, _ in listed[split]]
+    replayed = list(_listed("train", data.replay, places, made, faults, whole=False))
+    every = [clip for pairs in (*(listed[split] for split in SPLITS), replayed) for clip, _ in pairs]
     heard = listen_once([clip.path for clip in every], places.cache, listened)
     alphabet = _alphabet(recipe, [clip for clip, _ in listed["train"]], base)
     found = check_clips(every, frame_ms=FRAME_MS, longest_s=data.longest_s, alphabet=alphabet, heard=heard)
     findings = [each for each in [*faults, *found] if not (each.clip.split == "test" and each.kind in PARDONED_IN_TEST)]
     faulty = {(finding.clip.path, finding.clip.split) for finding in findings if finding.is_error}
     parts = {split: _sound(listed[split], faulty, heard) for split in SPLITS}
+    replay = _sound(replayed, faulty, heard)
     sound = [clip for split in SPLITS for clip in parts[split].clips]
-    told = {"divided": divided or "split as given", "holds_for": holds_for(sound), "digest": _digest(sound, heard)}
-    return Gathering(**parts, findings=findings, alphabet=alphabet, listed=len(listed["train"]), **told)
+    told = {"divided": divided or "split as given", "holds_for": holds_for(sound)}
+    told["digest"] = _digest([*sound, *replay.clips], heard)
+    return Gathering(**parts, replay=replay, findings=findings, alphabet=alphabet, listed=len(listed["train"]), **told)
 
 
 def check_learnable(gathering: Gathering, most_faulty: float = 1.0) -> None:

@@ -26,7 +26,7 @@ from training.distributed import ALONE
 from training.fit import set_normalisation
 from training.precision import choose_numerics
 from training.probing import halvings_needed
-from training.run import decoded, look, new_model, tell, write_language_model
+from training.run import decoded, learned_from, look, new_model, tell, write_language_model
 from training.stepping import Stepper
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from training.terminal import Terminal
 
 FRAMES_A_SECOND = 100
-SHOWN_CLIPS, SHOWN_FRAMES, SHOWN_BANDS = 4, 4, 10
+SHOWN_CLIPS, SHOWN_FRAMES, SHOWN_BANDS = 4, 3, 6
 TIMED_STEPS = 3
 MEGABYTE = 1 << 20
 
@@ -64,7 +64,7 @@ def show_run(run: Run) -> None:
     run, gathering = look(run)
     tell(run.terminal, gathering)
     check_learnable(gathering, run.recipe.data.most_faulty)
-    train = decoded(run, gathering.train)
+    train = decoded(run, learned_from(run, gathering))
     model, recipe = new_model(run.recipe), run.recipe
     kind, parameters = architecture_of(model), sum(weight.numel() for weight in model.parameters())
     maker = _maker(run, train)

@@ -12,6 +12,7 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,11 +31,14 @@ from training.lm import estimate, write_arpa
 from training.origin import is_run, read_origin, write_origin
 from training.overview import findings_table, sources_table
 from training.recipe import sized
+from training.replay import USUAL, mixed
 from training.report import check_packages
 from training.reporting import report_run
 from training.scalars import check_tensorboard
 from training.sentences import read_sentences, spoken_form
+from training.start import adopt, started
 from training.synthetic import check_programs
+from training.tuning import add_base_lm, kit_of, settled, settled_share, told_of_start, weights_between
 from training.watching import watched
 
 if TYPE_CHECKING:
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     from training.data import Gathered, Gathering, Places
     from training.origin import Origin
     from training.recipe import LanguageModel, Recipe
+    from training.start import Base
     from training.streaming import StreamingModel
     from training.terminal import Terminal
 
@@ -60,6 +65,7 @@ class Run:
     places: Places
     folder: Path
     terminal: Terminal
+    base: Base | None = None  # the model that learning starts from, once it was looked for
 
     @property
     def checkpoint(self) -> Path:
@@ -84,6 +90,7 @@ def run_recipe(run: Run, *, resume: bool = False) -> Bundle:
     if resume and not run.checkpoint.is_file():
         raise NotFound(f"there is no checkpoint {run.checkpoint}; start the run without --resume")
     run, gathering = prepare(run, resume=resume)
+    run = with_share(run, gathering)
     if not (resume and is_finished(run)):
         learn(run, gathering, resume=resume)
     return export(run, gathering)
@@ -104,6 +111,8 @@ def prepare(run: Run, *, resume: bool = False) -> tuple[Run, Gathering]:
     write_origin(run.folder, run.recipe, gathering)
     if run.recipe.lm:
         write_language_model(run.recipe.lm, gathering.train.clips, run.places, run.lm)
+        if run.base:
+            add_base_lm(run.lm, run.base, run.recipe.lm.share)
     return run, gathering
 
 
@@ -113,17 +122,21 @@ def look(run: Run, before: Origin | None = None) -> tuple[Run, Gathering]:
     A run that is resumed keeps the parts, alphabet and size that it had `before`.
     """
     check_programs()
+    recipe, base = settled(run.recipe, run.places)
     check_packages()
     if run.recipe.report.tensorboard:
         check_tensorboard()
-    check_places(run.recipe, run.places)
+    check_places(recipe, run.places)
     known = {clip.path: str(clip.split) for clip in before.clips} if before else None
-    base = Alphabet(before.recipe.alphabet) if before else None
+    letters = Alphabet(before.recipe.alphabet) if before else None
     with run.terminal.bars("speaking", "listening") as (spoken, listened):
-        gathering = gather(run.recipe, run.places, spoken, listened, known=known, base=base)
-    recipe = sized(run.recipe, before.hours if before else gathering.train.hours)
-    recipe = recipe.model_copy(update={"alphabet": gathering.alphabet.letters})
-    return replace(run, recipe=recipe), gathering
+        gathering = gather(recipe, run.places, spoken, listened, known=known, base=letters)
+    recipe = sized(recipe, before.hours if before else gathering.train.hours)
+    if base:
+        recipe = adopt(recipe, base)  # a size must not contradict it either
+    data = recipe.data.model_copy(update={"replay_share": before.recipe.data.replay_share}) if before else recipe.data
+    recipe = recipe.model_copy(update={"alphabet": gathering.alphabet.letters, "data": data})
+    return replace(run, recipe=recipe, base=base), gathering
 
 
 def tell(terminal: Terminal, gathering: Gathering, where: str = "") -> None:
@@ -151,6 +164,21 @@ def write_language_model(recipe: LanguageModel, clips: Sequence[Clip], places: P
     return len(sentences)
 
 
+def with_share(run: Run, gathering: Gathering) -> Run:
+    """The run with a share of replay that leaves nothing open; it is kept for a resume."""
+    recipe = run.recipe
+    if run.base is None or recipe.data.replay_share != "auto":
+        return run
+    around = surroundings(recipe.data.noise, run.places)
+    share = settled_share(
+        recipe, run.base, gathering, partial(decoded, run), *hearing(recipe), around, run.terminal.say
+    )
+    data = recipe.data.model_copy(update={"replay_share": share})
+    run = replace(run, recipe=recipe.model_copy(update={"data": data}))
+    write_origin(run.folder, run.recipe, gathering)
+    return run
+
+
 def learn(run: Run, gathering: Gathering, *, resume: bool) -> None:
     """Fit; `last.pt` holds what came of it, `previous.pt` a run that it replaces."""
     if run.checkpoint.exists() and not resume:
@@ -158,12 +186,23 @@ def learn(run: Run, gathering: Gathering, *, resume: bool) -> None:
         run.checkpoint.unlink(missing_ok=True)
     recipe = run.recipe
     around = surroundings(recipe.data.noise, run.places)
-    train, dev = decoded(run, gathering.train), decoded(run, gathering.dev)
-    alphabet, mel = Alphabet(recipe.alphabet), LogMel(FeatureRecipe(n_mels=recipe.features.n_mels))
-    model = new_model(recipe)
+    train, dev = decoded(run, learned_from(run, gathering)), decoded(run, gathering.dev)
+    alphabet, mel = hearing(recipe)
+    model = started(recipe, run.base) if run.base else new_model(recipe)
     board = run.folder / "tensorboard" if recipe.report.tensorboard else None
     with _interruptible(run.terminal.say) as stop, watched(run.terminal, board) as watcher:
         fit(recipe, model, train, dev, alphabet, mel, around, run.folder, watcher, resume=resume, stop=stop)
+
+
+def learned_from(run: Run, gathering: Gathering) -> Gathered:
+    """The clips of an epoch: those to learn and, beside them, those not to forget."""
+    share = run.recipe.data.replay_share
+    return mixed(gathering.train, gathering.replay, USUAL if share == "auto" else share)
+
+
+def hearing(recipe: Recipe) -> tuple[Alphabet, LogMel]:
+    """The letters a model writes with and the features it hears."""
+    return Alphabet(recipe.alphabet), LogMel(FeatureRecipe(n_mels=recipe.features.n_mels))
 
 
 def new_model(recipe: Recipe) -> StreamingModel:
@@ -180,13 +219,20 @@ def is_finished(run: Run) -> bool:
 
 def export(run: Run, gathering: Gathering) -> Bundle:
     """The bundle of the run's best weights, measured as it is served, and the report of the run."""
+    weights, start, kit = run.weights, {}, None
+    if run.base:
+        dev = decoded(run, gathering.dev)
+        weights, share = weights_between(run.recipe, run.base, weights, dev, *hearing(run.recipe), run.terminal.say)
+        start, kit = told_of_start(run.recipe, run.base, share), kit_of(run.base)
     made_of = Ingredients(
         recipe=run.recipe,
-        checkpoint=run.weights,
+        checkpoint=weights,
         train=gathering.train.clips,
         test=gathering.test.clips,
         lm=run.lm if run.recipe.lm else None,
-        sentences=_spoken_text(run),
+        sentences=spoken_text(run),
+        start=start,
+        kit=kit,
     )
     heard: list[Evaluation] = []
     bundle = make_bundle(made_of, run.folder / "bundle", run.terminal.say, heard.extend)
@@ -196,9 +242,9 @@ def export(run: Run, gathering: Gathering) -> Bundle:
     return bundle
 
 
-def _spoken_text(run: Run) -> Path | None:
+def spoken_text(run: Run) -> Path | None:
     """The sentences of the first synthetic source that has some."""
-    for source in run.recipe.data.train:
+    for source in (*run.recipe.data.train, *run.recipe.data.replay):
         if source.synthetic and source.synthetic.sentences:
             return run.places.text(source.synthetic.sentences)
     return None

@@ -29,7 +29,7 @@ from training.recipe import Features, Model
 
 if TYPE_CHECKING:
     from stt_server.speech.bundle import Bundle
-    from training.recipe import Recipe, Section, Start
+    from training.recipe import LanguageModel, Recipe, Section, Start
     from training.streaming import StreamingModel
 
 CHECKPOINT = ".pt"
@@ -107,7 +107,17 @@ def adopt(recipe: Recipe, base: Base) -> Recipe:
     if recipe.start and recipe.start.head == "keep" and letters != base.letters:
         told_head = f"`start.head` is keep, and {base.name} has another alphabet: {base.letters!r}"
         raise BadOption(f"{told_head}; leave `alphabet` out, or let the head be new", field="alphabet")
-    return recipe.model_copy(update={"model": Model(**sizes), "features": features, "alphabet": letters})
+    changes = {"model": Model(**sizes), "features": features, "alphabet": letters, "lm": _decoding(recipe.lm, base)}
+    return recipe.model_copy(update=changes)
+
+
+def _decoding(lm: LanguageModel | None, base: Base) -> LanguageModel | None:
+    """Weights and beam of the base's decoder, where the recipe does not set them."""
+    if lm is None or base.bundle is None or base.bundle.manifest.lm is None:
+        return lm
+    decoder = base.bundle.manifest.decoder
+    told = {"alpha": decoder.alpha, "beta": decoder.beta, "beam": decoder.beam}
+    return lm.model_copy(update={key: value for key, value in told.items() if key not in lm.model_fields_set})
 
 
 def _refuse_contradictions(name: str, section: Section, of_base: dict[str, Any], base: Base) -> None:

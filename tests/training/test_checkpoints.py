@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from stt_server.errors import BadInput, NotFound
-from tests.training.material import LETTERS, toy_model
+from tests.training.material import ALPHABET, LETTERS, MEL, Listener, recipe, six_clips, toy_model
 from training import checkpoints
+from training.batches import Surroundings
 from training.bundling import load_model
-from training.checkpoints import Checkpoint, Progress
+from training.checkpoints import Checkpoint, Patience, Progress
+from training.fit import fit
 from training.streaming import StreamingModel
 
 
@@ -78,3 +80,45 @@ def test_a_checkpoint_cut_short_is_damaged(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(BadInput, match="damaged"):
         checkpoints.load(path)
+
+
+def test_a_checkpoint_of_the_first_shipped_model_is_still_read(tmp_path: Path) -> None:
+    """Its keys as they were then; a run that goes on from it, or a bundle, needs no more."""
+    model = toy_model()
+    optimizer = torch.optim.AdamW(model.parameters())
+    then = {
+        "model": model.state_dict(),
+        "averaged": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "shape": asdict(model.shape),
+        "letters": LETTERS,
+        "progress": {
+            "step": 5,
+            "epoch": 1,
+            "batch": 2,
+            "seconds": 3.5,
+            "history": [{"step": 4, "seconds": 3.0, "wer": {"dev": 0.5}}],
+        },
+    }
+    torch.save(then, tmp_path / "last.pt")
+    progress = checkpoints.load(tmp_path / "last.pt").progress
+    assert (progress.step, progress.epoch, progress.batch, progress.seconds) == (5, 1, 2, 3.5)
+    assert (progress.best, progress.patience, progress.strikes, progress.halvings) == ({}, Patience(), {}, 0)
+    again = load_model(tmp_path / "last.pt")
+    assert all(torch.equal(one, other) for one, other in zip(again.parameters(), model.parameters(), strict=True))
+    resumed = fit(
+        recipe(schedule={"epochs": 3, "validate_epochs": 1}),
+        toy_model(),
+        six_clips(),
+        six_clips(),
+        ALPHABET,
+        MEL,
+        Surroundings(),
+        tmp_path,
+        Listener(),
+        resume=True,
+    )
+    assert all(weight.isfinite().all() for weight in resumed.parameters())
+    ended = checkpoints.load(tmp_path / "last.pt").progress
+    assert (ended.epoch, ended.history[0]["wer"]) == (3, {"dev": 0.5})
+    assert ended.best["step"] > 5

@@ -22,6 +22,7 @@ from training import checkpoints
 from training.data import Places
 from training.lm import estimate, write_arpa
 from training.recipe import LanguageModel, load_recipe
+from training.report import Report
 from training.run import Run, learn, prepare, write_language_model
 from training.synthetic import HELD_OUT
 from training.terminal import Terminal
@@ -128,6 +129,23 @@ def test_the_folder_of_a_run_says_what_was_done(finished: Path) -> None:
     assert checkpoints.load(folder / "last.pt").progress.epoch == 1
 
 
+def test_the_run_is_reported_at_its_end(finished: Path) -> None:
+    folder = finished / "run"
+    report = Report.model_validate_json((folder / "report.json").read_text(encoding="utf-8"))
+    assert (report.name, report.state, report.test.measured_on) == ("tiny", "finished", "test")
+    assert report.test.greedy
+    assert report.test.lm
+    assert {source.name for source in report.sources} == {"synthetic", "kit-clean", "kit-noisy"}
+    quiet = [row for row in report.false_accepts if row.decoder == "lm"]
+    assert [row.clips for row in quiet] == [20]
+    assert (report.data.train.clips, report.durations.epochs) == (10, 1)
+    assert report.data.holds_for.startswith("The result holds for")
+    assert list(report.curves.wer) == ["synthetic"]
+    assert "<audio controls" in (folder / "report.html").read_text(encoding="utf-8")
+    assert (folder / "suspects.csv").read_text(encoding="utf-8").startswith("path,split,text,heard,loss")
+    assert events(finished)[-1]["sentence"] == f"the report is {folder / 'report.html'}"
+
+
 def test_resuming_a_finished_run_exports_it_anew_and_learns_nothing(finished: Path) -> None:
     checkpoint, manifest = finished / "run" / "last.pt", finished / "run" / "bundle" / "bundle.json"
     before = checkpoint.read_bytes(), len([event for event in events(finished) if event["event"] == "validated"])
@@ -158,6 +176,7 @@ def test_ctrl_c_ends_the_learning_and_still_exports(tmp_path: Path) -> None:
     learned = checkpoints.load(tmp_path / "run" / "last.pt").progress
     assert learned.step >= 50
     assert load_bundle(tmp_path / "run" / "bundle").manifest.lineage["steps"] == learned.step
+    assert json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))["state"] == "interrupted"
 
 
 def test_a_new_run_in_an_old_folder_keeps_the_old_checkpoint(finished: Path, tmp_path: Path) -> None:

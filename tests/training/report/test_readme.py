@@ -1,4 +1,4 @@
-"""The report's README tells every key of report.json; `python -m tests.training.report.test_readme` prints its table."""
+"""The README tells every key of report.json; `python -m tests.training.report.test_readme` prints its table."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -47,6 +47,8 @@ class _Seen:
     """What was noticed of a connection, on the loop's clock."""
 
     since: float  # it is there
+    # Kept here, for aiohttp forgets it when it closes the connection, which lasts until the last byte was taken.
+    transport: asyncio.Transport | None
     asked: bool = False  # a request of it has come in whole
     busy_since: float | None = None  # of the request that is being answered
     unread: int = 0  # bytes of answers that it has not taken
@@ -65,7 +67,7 @@ class Connections:
     async def note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The outermost middleware: when a request begins and ends."""
         now = asyncio.get_running_loop().time()
-        seen = self._seen.setdefault(request.protocol, _Seen(now))
+        seen = self._seen.setdefault(request.protocol, _Seen(now, request.transport))
         seen.asked, seen.busy_since = True, now
         try:
             return await handler(request)
@@ -100,12 +102,11 @@ class Connections:
 
     def _look(self, server: web.Server, now: float) -> None:
         connections = server.connections
-        self._seen = {each: self._seen.get(each) or _Seen(now) for each in connections}
-        for each in connections:
-            transport = each.transport
-            if transport is not None and (why := self._fault(self._seen[each], transport, now)):
+        self._seen = {each: self._seen.get(each) or _Seen(now, each.transport) for each in connections}
+        for seen in self._seen.values():
+            if seen.transport is not None and (why := self._fault(seen, seen.transport, now)):
                 log.info("connection_cut", why=why)
-                transport.abort()
+                seen.transport.abort()
 
     def _fault(self, seen: _Seen, transport: asyncio.Transport, now: float) -> str:
         """Why the connection must go; empty while it may stay."""

@@ -3,9 +3,13 @@
 import asyncio
 import json
 import signal
+import socket as sockets
 
 import pytest
+from aiohttp import web
 
+from stt_server.metrics import Metrics
+from stt_server.settings import load_settings
 from stt_server.web import connections
 from tests.engine.toy import loud, quiet
 from tests.faults.process import TOY, process
@@ -119,11 +123,39 @@ async def test_an_upload_whose_answer_is_never_read_holds_no_place(start: Start,
 async def test_a_vosk_client_that_never_reads_is_cut_and_its_place_freed(start: Start):
     server: Server = await start(write_timeout_s=0.5)
     _, writer = await _raw_upgrade(server, "/")
+    socket = writer.get_extra_info("socket")
+    socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)  # or megabytes of short answers pile up first
     with pytest.raises(ConnectionError):
         await asyncio.wait_for(_send_for_ever(writer, _frame(loud(1), opcode=2) * 50), 60)
     writer.close()
     await server.empty()
     assert server.counted("earloop_failures_total{code=timed_out}") >= 1
+
+
+async def test_a_connection_that_was_closed_with_an_answer_unread_is_cut():
+    """Once aiohttp has closed it, it knows its transport no more, and the transport waits for ever to be read."""
+
+    async def answer_and_close(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.write(bytes(32 << 20))
+        request.protocol.force_close()
+        return web.Response()
+
+    all_of_them = connections.Connections(load_settings(write_timeout_s=0.5), Metrics())
+    app = web.Application(middlewares=[all_of_them.note])
+    app.router.add_get("/", answer_and_close)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    assert runner.server is not None
+    await connections.Site(runner, "127.0.0.1", 0, all_of_them.of(runner.server), None).start()
+    async with all_of_them.watched(runner.server):
+        _, writer = await asyncio.open_connection(*runner.addresses[0])
+        writer.transport.pause_reading()
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await until(lambda: len(runner.server.connections) == 1)
+        await until(lambda: not runner.server.connections)
+        writer.close()
+    await runner.cleanup()
 
 
 async def _send_for_ever(writer: asyncio.StreamWriter, data: bytes) -> None:

@@ -69,6 +69,7 @@ COMMANDS: Final = (
     Command("db", "Look after the database.", family=True),
     Command("train", "Train a model from a recipe."),
     Command("export", "Make a model bundle of what a training has learned."),
+    Command("augment", "Hear what a model will learn from.", family=True),
     Command("bench", "Measure a running server.", family=True),
 )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from stt_server.speech.alphabet import Alphabet
-    from stt_server.speech.features import LogMel
+    from stt_server.speech.features import FeatureRecipe, LogMel
     from training.augmentation.keys import Augmentation
     from training.clips import ClipArray
 
@@ -32,6 +32,7 @@ __all__ = [
     "Surroundings",
     "Take",
     "collate",
+    "frames_in",
     "frames_of",
     "loader",
     "longest_batch",
@@ -188,10 +189,13 @@ def _turn(times: Counter[Take], take: Take) -> int:
 
 def frames_of(mel: LogMel, samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Log-mel frames (T, mels) of a whole clip, padded with zeros to a whole number of output frames."""
-    recipe = mel.recipe
-    step = recipe.hop * SUBSAMPLING
-    frames = SUBSAMPLING * max(1, -(-len(samples) // step))
+    recipe, frames = mel.recipe, frames_in(len(samples), mel.recipe)
     return mel.whole(np.pad(samples, (0, (frames - 1) * recipe.hop + recipe.window - len(samples))))
+
+
+def frames_in(samples: int, recipe: FeatureRecipe) -> int:
+    """How many of them a clip of so many samples gets."""
+    return SUBSAMPLING * max(1, -(-samples // (recipe.hop * SUBSAMPLING)))
 
 
 def collate(pairs: Sequence[tuple[NDArray[np.float32], list[int]]], takes: list[Take], silence: float) -> Batch:

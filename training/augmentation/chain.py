@@ -123,7 +123,7 @@ def _places(draw: _Draw, around: Surroundings, *, lead: bool) -> Iterator[Change
     recipe = draw.recipe
     if lead:
         before, after = draw.between(recipe.lead_s), draw.between(recipe.lead_s)
-        yield Change(f"lead {before:.1f} {after:.1f} s", partial(_led, before_s=before, after_s=after))
+        yield Change(f"lead {before:.1f}+{after:.1f} s", partial(_led, before_s=before, after_s=after))
     if draw.happens(recipe.reverb):
         yield from _room(draw, around)
     if draw.happens(recipe.far):

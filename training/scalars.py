@@ -33,7 +33,7 @@ class TensorBoard:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it imports is deprecated somewhere at all times
             from torch.utils.tensorboard import SummaryWriter
-        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder))
 
     def step(self, progress: Progress, loss: float, rate: float, share: float, speed: float, waiting: float) -> None:
         scalars = {"loss": loss, "rate": rate, "share": share, "speed": speed, "waiting": waiting}
@@ -43,14 +43,14 @@ class TensorBoard:
         self._write({f"wer/{name}": value for name, value in wer.items()}, progress.step)
         shown = pairs[:: max(1, len(pairs) // SHOWN)][:SHOWN]
         text = "\n\n".join(f"    true   {true}\n    heard  {heard}" for _, true, heard in shown)
-        self._writer.add_text("true / heard", text, progress.step)  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+        self._writer.add_text("true / heard", text, progress.step)
+        self._writer.flush()
 
     def say(self, sentence: str) -> None:
         """Sentences are for the terminal and the log."""
 
     def close(self) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
     def __enter__(self) -> Self:
         return self

@@ -112,7 +112,7 @@ def summary(report: Report, folder: Path) -> list[str]:
                 f"{name}: WER {100 * wer.value:.1f} % ({100 * wer.low:.1f} to {100 * wer.high:.1f}), "
                 f"sentence error {100 * wrong.value:.1f} %, in {rates.utterances} utterances"
             )
-    if report.test.measured_on == "test":
+    if report.data.train.clips and report.test.measured_on == "test":
         lines.append(report.data.holds_for)
     quiet = report.false_accepts[-1:]
     lines += [f"{each.words} words heard in {each.hours:.2g} hours of {each.material}" for each in quiet]

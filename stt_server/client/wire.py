@@ -90,7 +90,7 @@ def refusal(status: int, retry_after: str | None, body: bytes, address: str) -> 
     said: dict[str, Any] = {
         "code": kinds.get(status, BadInput).code,
         "message": f"{address} answered HTTP {status}.",
-        **_given(retry_after_s=retry_after),
+        **_given(retry_after_s=_seconds(retry_after)),
         **_error_in(body),
     }
     return _named_error(said)
@@ -127,6 +127,14 @@ _EVENTS: dict[str, Any] = {
 
 def _given(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """What the header says; None for a date, which HTTP allows as well and some proxies send."""
+    try:
+        return float(retry_after) if retry_after else None
+    except ValueError:
+        return None
 
 
 def _error_in(body: bytes) -> dict[str, Any]:

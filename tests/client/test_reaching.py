@@ -48,6 +48,14 @@ async def test_patience_ends_and_does_not_begin_a_wait_it_cannot_end(patience_s,
     assert len(seen) == 1
 
 
+async def test_a_proxy_that_names_a_date_to_return_is_a_full_server_like_any_other():
+    answer, seen = full_at_first(99, retry_after="Wed, 21 Oct 2026 07:28:00 GMT")
+    async with serving(Scripted(), process_request=answer) as url:
+        with pytest.raises(Busy) as busy:
+            await connect(url)
+    assert (busy.value.retry_after_s, len(seen)) == (1.0, 1)
+
+
 async def test_patience_waits_for_a_server_that_starts_but_not_for_one_that_refuses(unused_tcp_port):
     connecting = asyncio.create_task(connect(f"127.0.0.1:{unused_tcp_port}", patience_s=10))
     await asyncio.sleep(0)

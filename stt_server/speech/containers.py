@@ -32,6 +32,7 @@ MISSING: Final = "PyAV is not installed here; pip install 'earloop[av]'"
 
 _OPTIONS: Final = {"codec_whitelist": ",".join(CODECS), "protocol_whitelist": "none"}
 _BLOCK_S: Final = 1.0
+MAX_FRAME_VALUES: Final = 1 << 20  # samples times channels; twice the most of flac. Headers of alac may ask for 2^27
 
 
 class ContainerFile:
@@ -94,6 +95,7 @@ class ContainerFile:
                 f"{self._name}: {self._kind} with audio in a codec we do not read ({found}); {UNDERSTOOD}"
             )
         codec.thread_count = 1
+        codec.options = {"max_samples": str(MAX_FRAME_VALUES)}
         return track
 
     def _all_frames(self) -> Iterator[AudioFrame]:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stt_server.errors import BadAudio, EarloopError, TooLarge, Unsupported
+from stt_server.speech import containers
 from stt_server.speech.files import open_audio, read_audio
 from tests.recordings import BY_PYAV, OPENAIS, muxed, recording
 from tests.speech.test_files import correlation, samples_or_error
@@ -72,6 +73,13 @@ def test_codecs_in_their_containers_are_read(muxer, encoder, kind, channels):
 def test_lossless_sound_comes_back_to_the_bit_of_its_16():
     heard = read_audio(muxed("mp4", "alac", SPEECH, rate=16_000))
     np.testing.assert_allclose(heard[: len(SPEECH)], SPEECH, atol=1.5 / 32768)
+
+
+def test_a_frame_that_would_be_larger_than_any_that_is_written_is_refused(monkeypatch):
+    """A header of alac may ask for frames of half a gigabyte; here those of 4096 samples are too many."""
+    monkeypatch.setattr(containers, "MAX_FRAME_VALUES", 4095)
+    with pytest.raises(BadAudio, match="damaged"):
+        read_audio(muxed("mp4", "alac", SPEECH, rate=16_000))
 
 
 def test_blocks_last_about_a_second_however_long_the_file():

@@ -53,7 +53,7 @@ def test_without_tensorboard_the_terminal_watches_alone() -> None:
 @needs_tensorboard
 @pytest.mark.filterwarnings("ignore")  # of tensorboard's own reader
 def test_tensorboard_has_the_curves_and_what_was_heard(tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     terminal = Notebook()
     with watched(terminal, tmp_path / "tensorboard") as watcher:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import TypeAdapter, ValidationError
+
 from stt_server.corpus.noise import find_noise
+from stt_server.errors import BadInput
 from stt_server.speech.alphabet import Alphabet
 from training import checkpoints
 from training.bundling import load_model
 from training.clips import load_clips
-from training.report import Material, summary, write_report
+from training.report import LearningPoint, Material, summary, write_report
 from training.report.suspects import from_losses
 from training.report.weighing import weigh
 from training.schedule import is_stale
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from training.report import Report
     from training.report.schema import Suspect
 
+LEARNING = "learning.json"  # in the folder of a run, by whoever repeats it on shares of its data
+
 
 def report_run(
     made_of: Ingredients,
@@ -40,6 +45,7 @@ def report_run(
     `evaluations` are what the bundle heard in the test and in its kit.
     """
     recipe = made_of.recipe
+    kept = folder / LEARNING
     material = Material(
         name=recipe.name,
         bundle=folder / "bundle",
@@ -55,6 +61,7 @@ def report_run(
         if places.corpora
         else [],
         log=folder / "log.jsonl",
+        learning=read_points(kept) if kept.is_file() else (),
         suspects=suspects_of(made_of, gathering, places),
         players=recipe.report.players,
         audio_mb=recipe.report.audio_mb,
@@ -64,6 +71,15 @@ def report_run(
     for line in summary(report, folder):
         say(line)
     return report
+
+
+def read_points(path: Path) -> list[LearningPoint]:
+    """The results of runs on shares of the new data: a JSON list of share, clips and wer. Raises BadInput."""
+    try:
+        return TypeAdapter(list[LearningPoint]).validate_json(path.read_bytes())
+    except ValidationError as error:
+        told = error.errors()[0]["msg"]
+        raise BadInput(f"{path} holds no learning curve ({told}); write [{{share, clips, wer}}, …]") from error
 
 
 def state_of(plan: Schedule, progress: Progress) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from stt_server.corpus.clip import Clip
+from stt_server.errors import BadInput
 from tests.training.material import ALPHABET, MEL, SENTENCES, UNCHANGED, Listener, clip_array, recipe
 from tests.voices import say
 from training.batches import Surroundings
@@ -13,7 +14,7 @@ from training.fit import fit
 from training.recipe import EarlyStop, Schedule
 from training.report.suspects import from_losses
 from training.report.weighing import weigh
-from training.reporting import state_of
+from training.reporting import read_points, state_of
 from training.run import new_model
 
 VOICES = ("en-us", "en-us+f3")
@@ -39,6 +40,15 @@ def test_a_wrong_label_among_right_ones_is_found(tmp_path: Path) -> None:
     assert all(each.heard.startswith("seven") for each in found)
     assert all(each.loss is None or each.loss > 1 for each in found)
     assert weigh(model, clips, clip_array(wrong), ALPHABET, MEL, 0) == []
+
+
+def test_a_learning_curve_that_lies_in_the_runs_folder_is_read_or_refused_by_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "learning.json"
+    path.write_text('[{"share": 0.5, "clips": 25, "wer": {"value": 0.4, "low": 0.3, "high": 0.5}}]', encoding="utf-8")
+    assert [(point.share, point.wer.low) for point in read_points(path)] == [(0.5, 0.3)]
+    path.write_text('[{"share": 0.5}]', encoding="utf-8")
+    with pytest.raises(BadInput, match=r"learning\.json holds no learning curve \(Field required\)"):
+        read_points(path)
 
 
 @pytest.mark.parametrize(

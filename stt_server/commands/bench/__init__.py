@@ -66,7 +66,7 @@ def load(
 def soak(
     streams: Annotated[int, typer.Option(help="Clients at the same time.", min=1, max=1000)] = 20,
     minutes: Annotated[
-        float, typer.Option(help="How long, behind a warm-up of a fifth of that, at most five minutes.", min=0.1)
+        float, typer.Option(help="How long, behind a warm-up of a fifth of that, at most fifteen minutes.", min=0.1)
     ] = 10,
     most_growth: Annotated[float, typer.Option(help="Percent by which memory must not grow.", min=0.1)] = 2,
     url: Annotated[str, typer.Option(help="A running server; without it, one is started.")] = "",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stt_server.settings import Settings
 
 WARM_UP: Final = 0.2  # of the time, beside it,
-WARM_UP_S: Final = 300.0  # or so long
+WARM_UP_S: Final = 900.0  # or so long: memory was seen to rise for the first quarter of an hour
 LONGEST: Final = 0.1  # of the time is a visit, at most,
 LONGEST_S: Final = 90.0  # or so long
 SAMPLES: Final = 400

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from stt_server.corpus.checks import write_findings_csv
+from stt_server.corpus.checks import Finding, Kind, write_findings_csv
 from stt_server.errors import NotFound
 from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.features import FeatureRecipe, LogMel
@@ -26,6 +26,7 @@ from training.architectures import build, shape_from
 from training.bundling import Ingredients, make_bundle
 from training.clips import load_clips
 from training.data import check_learnable, check_places, gather, surroundings
+from training.distributed import ALONE, team
 from training.fit import fit
 from training.lm import estimate, write_arpa
 from training.origin import is_run, read_origin, write_origin
@@ -35,9 +36,11 @@ from training.replay import USUAL, mixed
 from training.report import check_packages
 from training.reporting import report_run
 from training.scalars import check_tensorboard
+from training.schedule import is_over
 from training.sentences import read_sentences, spoken_form
 from training.start import adopt, started
 from training.synthetic import check_programs
+from training.terminal import Terminal
 from training.tuning import add_base_lm, kit_of, settled, settled_share, told_of_start, weights_between
 from training.watching import watched
 
@@ -50,11 +53,11 @@ if TYPE_CHECKING:
     from stt_server.speech.bundle import Bundle
     from training.clips import ClipArray
     from training.data import Gathered, Gathering, Places
+    from training.distributed import Team
     from training.origin import Origin
     from training.recipe import LanguageModel, Recipe
     from training.start import Base
     from training.streaming import StreamingModel
-    from training.terminal import Terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +85,27 @@ class Run:
         return self.folder / "lm.arpa.gz"
 
 
-def run_recipe(run: Run, *, resume: bool = False) -> Bundle:
+def run_recipe(run: Run, *, resume: bool = False) -> Bundle | None:
     """Train and export. Ctrl-C ends the learning and still exports what was learned.
 
-    With `resume` a run goes on from its checkpoint; one that had finished is exported anew.
+    With `resume` a run goes on from its checkpoint; one that had finished is exported anew. Of several processes that
+    torchrun started all learn, and the first does the rest; for the others there is no bundle.
     """
     if resume and not run.checkpoint.is_file():
         raise NotFound(f"there is no checkpoint {run.checkpoint}; start the run without --resume")
+    with team() as together:
+        run, gathering = together.after_the_first(partial(_ready, run, together, resume=resume))
+        if not (resume and is_finished(run)):
+            learn(run, gathering, resume=resume, together=together)
+    return export(run, gathering) if together.is_first else None
+
+
+def _ready(run: Run, together: Team, *, resume: bool) -> tuple[Run, Gathering]:
+    """What there is to learn from; the first process leaves every choice in the run's folder, the others take it."""
+    if not together.is_first:
+        return look(replace(run, terminal=Terminal(None, quiet=True)), read_origin(run.folder))
     run, gathering = prepare(run, resume=resume)
-    run = with_share(run, gathering)
-    if not (resume and is_finished(run)):
-        learn(run, gathering, resume=resume)
-    return export(run, gathering)
+    return with_share(run, gathering), gathering
 
 
 def prepare(run: Run, *, resume: bool = False) -> tuple[Run, Gathering]:
@@ -179,19 +191,46 @@ def with_share(run: Run, gathering: Gathering) -> Run:
     return run
 
 
-def learn(run: Run, gathering: Gathering, *, resume: bool) -> None:
-    """Fit; `last.pt` holds what came of it, `previous.pt` a run that it replaces."""
-    if run.checkpoint.exists() and not resume:
+def learn(run: Run, gathering: Gathering, *, resume: bool, together: Team = ALONE) -> None:
+    """Fit; `last.pt` holds what came of it, `previous.pt` a run that it replaces, the findings what was not learned."""
+    if run.checkpoint.exists() and not resume and together.is_first:
         run.weights.replace(run.folder / "previous.pt")
         run.checkpoint.unlink(missing_ok=True)
     recipe = run.recipe
     around = surroundings(recipe.data.noise, run.places)
-    train, dev = decoded(run, learned_from(run, gathering)), decoded(run, gathering.dev)
+    parts = learned_from(run, gathering), gathering.dev
+    train, dev = together.after_the_first(lambda: [decoded(run, part) for part in parts])
     alphabet, mel = hearing(recipe)
     model = started(recipe, run.base) if run.base else new_model(recipe)
     board = run.folder / "tensorboard" if recipe.report.tensorboard else None
     with _interruptible(run.terminal.say) as stop, watched(run.terminal, board) as watcher:
-        fit(recipe, model, train, dev, alphabet, mel, around, run.folder, watcher, resume=resume, stop=stop)
+        fit(
+            recipe,
+            model,
+            train,
+            dev,
+            alphabet,
+            mel,
+            around,
+            run.folder,
+            watcher,
+            resume=resume,
+            stop=stop,
+            team=together,
+        )
+    if together.is_first:
+        strikes = checkpoints.load(run.checkpoint).progress.strikes
+        found = [*gathering.findings, *_not_learned(parts[0], strikes)]
+        write_findings_csv(run.folder / "findings.csv", found)
+
+
+def _not_learned(part: Gathered, strikes: dict[int, int]) -> Iterator[Finding]:
+    """The clips whose loss was not finite, and how often."""
+    for index, times in sorted(strikes.items()):
+        told = (
+            f"{times} times its loss was not finite; is its text longer than its audio can hold, or its audio broken?"
+        )
+        yield Finding(Kind.NO_FINITE_LOSS, part.clips[index], told)
 
 
 def learned_from(run: Run, gathering: Gathering) -> Gathered:
@@ -213,8 +252,7 @@ def new_model(recipe: Recipe) -> StreamingModel:
 
 def is_finished(run: Run) -> bool:
     """Whether the checkpoint has nothing left to learn."""
-    progress, plan = checkpoints.load(run.checkpoint).progress, run.recipe.schedule
-    return progress.epoch >= plan.epochs or (plan.minutes is not None and progress.seconds >= 60 * plan.minutes)
+    return is_over(run.recipe.schedule, checkpoints.load(run.checkpoint).progress)
 
 
 def export(run: Run, gathering: Gathering) -> Bundle:

@@ -26,8 +26,8 @@ SHOWN_PER_SOURCE = 2
 class Terminal:
     """Shows a run on the terminal and keeps every line of it in `log`, if there is one, one JSON object a line."""
 
-    def __init__(self, log: Path | None, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    def __init__(self, log: Path | None, console: Console | None = None, *, quiet: bool = False) -> None:
+        self.console = console or Console(stderr=True, highlight=False, markup=False, soft_wrap=True, quiet=quiet)
         self.log = log
 
     def step(self, progress: Progress, loss: float, rate: float, share: float, speed: float, waiting: float) -> None:

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     TOO_SHORT = "too short"
     TOO_LONG = "too long"
     TOO_MANY_CHARACTERS = "too many characters"
+    NO_FINITE_LOSS = "no finite loss"
     LISTED_TWICE = "listed twice"
     SHARED_RECORDING = "shared recording"
     SHARED_SENTENCE = "shared sentence"
@@ -50,6 +51,7 @@ _SEVERITIES = {
     Kind.LISTED_TWICE: Severity.WARNING,
     Kind.SHARED_SENTENCE: Severity.WARNING,
     Kind.NEAR_DUPLICATE: Severity.WARNING,
+    Kind.NO_FINITE_LOSS: Severity.WARNING,
     Kind.NEAR_SILENCE: Severity.WARNING,
     Kind.NO_SPEECH: Severity.WARNING,
     Kind.CLIPPING: Severity.WARNING,

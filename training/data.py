@@ -181,9 +181,18 @@ def gather(
     parts = {split: _sound(listed[split], faulty, heard) for split in SPLITS}
     replay = _sound(replayed, faulty, heard)
     sound = [clip for split in SPLITS for clip in parts[split].clips]
-    told = {"divided": divided or "split as given", "holds_for": holds_for(sound)}
-    told["digest"] = _digest([*sound, *replay.clips], heard)
-    return Gathering(**parts, replay=replay, findings=findings, alphabet=alphabet, listed=len(listed["train"]), **told)
+    return Gathering(
+        train=parts["train"],
+        dev=parts["dev"],
+        test=parts["test"],
+        findings=findings,
+        alphabet=alphabet,
+        listed=len(listed["train"]),
+        replay=replay,
+        divided=divided or "split as given",
+        holds_for=holds_for(sound),
+        digest=_digest([*sound, *replay.clips], heard),
+    )
 
 
 def check_learnable(gathering: Gathering, most_faulty: float = 1.0) -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from rich.table import Table
 
 from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.features import FeatureRecipe, LogMel
@@ -103,14 +102,15 @@ def _show_batch(terminal: Terminal, batch: Batch, train: ClipArray) -> None:
         f"features {count} x {frames} x {mels} (clips, frames of 10 ms, bands), {len(batch.targets)} letters to write "
         f"into {int(batch.frames.sum())} frames of 40 ms"
     )
-    table = Table("text", "frames", "letters", f"log-mel, first {SHOWN_BANDS} bands of {SHOWN_FRAMES} frames")
+    rows = []
     for row in range(min(SHOWN_CLIPS, count)):
         text = " ".join(train.said[clip].text for clip in batch.takes[row])
         middle = int(batch.frames[row]) * 2  # of the clip: its edges are often silent
         values = batch.features[row, middle : middle + SHOWN_FRAMES, :SHOWN_BANDS].tolist()
-        rows = "\n".join(" ".join(f"{value:6.1f}" for value in bands) for bands in values)
-        table.add_row(text, str(int(batch.frames[row])), str(int(batch.letters[row])), rows)
-    terminal.show(table)
+        numbers = "\n".join(" ".join(f"{value:6.1f}" for value in bands) for bands in values)
+        rows.append((text, str(int(batch.frames[row])), str(int(batch.letters[row])), numbers))
+    columns = ("text", "frames", "letters", f"log-mel, {SHOWN_BANDS} bands of {SHOWN_FRAMES} frames")
+    terminal.show(columns, rows)
 
 
 def _language_model(run: Run, clips: Sequence[Clip]) -> str:

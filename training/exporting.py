@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stt_server.errors import NotFound
-from training.bundling import Ingredients, make_bundle
+from stt_server.speech.alphabet import Alphabet
+from training.bundling import make_bundle
+from training.data import SPLITS, Gathered, Gathering
 from training.origin import read_origin
-from training.run import Run, spoken_text
+from training.run import Run, ingredients
+from training.tuning import settled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,18 +28,21 @@ def export_run(path: Path, folder: Path, places: Places, terminal: Terminal) -> 
     """
     home = path.parent if path.is_file() else path
     origin = read_origin(home)
-    run = Run(origin.recipe, places, home, terminal)
+    recipe, base = settled(origin.recipe, places)
+    run = Run(recipe, places, home, terminal, base)
     checkpoint = path if path.is_file() else run.weights
     if not checkpoint.is_file():
         raise NotFound(f"there is no checkpoint in {home}; the run has learned nothing yet")
-    train, test = ([clip for clip in origin.part(split) if clip.path.is_file()] for split in ("train", "test"))
-    gone = len(origin.part("train")) + len(origin.part("test")) - len(train) - len(test)
+    parts = {split: [clip for clip in origin.part(split) if clip.path.is_file()] for split in SPLITS}
+    gone = len(origin.clips) - sum(map(len, parts.values()))
     if gone:
         terminal.say(f"{gone} clips of the run are no more where they were; the rest is measured")
-    if not train:
+    if not parts["train"]:
         raise NotFound(f"no training clip of {home} is where it was; bring one back, to compare ONNX with torch on")
-    lm = run.lm if origin.recipe.lm and run.lm.is_file() else None
-    made_of = Ingredients(origin.recipe, checkpoint, train, test, lm, spoken_text(run))
-    bundle = make_bundle(made_of, folder, terminal.say)
+    if origin.recipe.lm and not run.lm.is_file():
+        raise NotFound(f"{run.lm} is gone; bring it back, or go on with the run to make it anew")
+    train, dev, test = (Gathered(parts[split], [1.0] * len(parts[split])) for split in ("train", "dev", "test"))
+    gathering = Gathering(train, dev, test, findings=[], alphabet=Alphabet(origin.recipe.alphabet))
+    bundle = make_bundle(ingredients(run, gathering, checkpoint), folder, terminal.say)
     terminal.say(f"the bundle of {checkpoint} is {bundle.folder}")
     return bundle

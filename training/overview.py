@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from rich.table import Column, Table
-from rich.text import Text
-
 from stt_server.corpus.findings import summarise
 
 if TYPE_CHECKING:
@@ -16,35 +13,34 @@ if TYPE_CHECKING:
     from stt_server.corpus.clip import Clip
     from stt_server.corpus.findings import Finding
 
+    Rows = list[tuple[str, ...]]
 
-def sources_table(clips: Iterable[Clip]) -> Table:
-    """Hours, clips and speakers for each part and source, and for each part in all where it has several."""
+SOURCES = ("part", "source", "hours", "clips", "speakers")
+FINDINGS = ("", "finding", "clips", "the first of them")
+
+
+def source_rows(clips: Iterable[Clip]) -> Rows:
+    """`SOURCES` of each part and source, and of each part in all where it has several."""
     parts: dict[str, dict[str, list[Clip]]] = defaultdict(lambda: defaultdict(list))
     for clip in clips:
         parts[clip.split or ""][clip.source].append(clip)
-    right = {"justify": "right"}
-    table = Table(
-        "part", Column("source", overflow="fold"), *(Column(name, **right) for name in ("hours", "clips", "speakers"))
-    )
+    rows: Rows = []
     for part, sources in parts.items():
-        for row, (source, mine) in enumerate(sources.items()):
-            table.add_row("" if row else part, source, *_figures(mine))
+        rows += [("" if row else part, *_figures(*source)) for row, source in enumerate(sources.items())]
         if len(sources) > 1:
-            table.add_row("", "in all", *_figures([clip for mine in sources.values() for clip in mine]), style="bold")
-    return table
+            rows.append(("", *_figures("in all", [clip for mine in sources.values() for clip in mine])))
+    return rows
 
 
-def findings_table(findings: Iterable[Finding]) -> Table:
-    """A line a kind of finding, errors first, each with the first clip it was found in."""
-    first = Column("the first of them", overflow="fold")  # paths are to be copied whole
-    table = Table("", Column("finding", no_wrap=True), Column("clips", justify="right"), first)
-    for line in summarise(findings):
-        example = f"{line.example.clip.path}: {line.example.sentence}"
-        table.add_row(line.severity.value, line.kind.value, str(line.clips), Text(example))
-    return table
+def finding_rows(findings: Iterable[Finding]) -> Rows:
+    """`FINDINGS` of each kind, errors first, with the first clip it was found in."""
+    return [
+        (line.severity, line.kind, str(line.clips), f"{line.example.clip.path}: {line.example.sentence}")
+        for line in summarise(findings)
+    ]
 
 
-def _figures(clips: list[Clip]) -> tuple[str, str, str]:
+def _figures(source: str, clips: list[Clip]) -> tuple[str, str, str, str]:
     hours = sum(clip.duration_s or 0.0 for clip in clips) / 3600
     speakers = {(clip.source, clip.speaker) for clip in clips if clip.speaker}
-    return f"{hours:.3f}" if hours < 1 else f"{hours:.1f}", str(len(clips)), str(len(speakers) or "not named")
+    return source, f"{hours:.3f}" if hours < 1 else f"{hours:.1f}", str(len(clips)), str(len(speakers) or "not named")

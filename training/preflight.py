@@ -65,7 +65,8 @@ def _kept(heard: Heard) -> dict[str, Any]:
 
 
 def _heard(kept: dict[str, Any]) -> Heard:
-    return Heard(**{name: bytes.fromhex(value) if name in BYTES else value for name, value in kept.items()})
+    whole: dict[str, Any] = {name: bytes.fromhex(value) if name in BYTES else value for name, value in kept.items()}
+    return Heard(**whole)
 
 
 def _read(path: Path) -> Known:

@@ -30,7 +30,7 @@ from training.distributed import ALONE, team
 from training.fit import fit
 from training.lm import estimate, write_arpa
 from training.origin import is_run, read_origin, write_origin
-from training.overview import findings_table, sources_table
+from training.overview import FINDINGS, SOURCES, finding_rows, source_rows
 from training.recipe import sized
 from training.replay import USUAL, mixed
 from training.report import check_packages
@@ -155,11 +155,11 @@ def tell(terminal: Terminal, gathering: Gathering, where: str = "") -> None:
     """What there is to learn from, for whom the result will hold, and what is wrong with it."""
     train = gathering.train
     left_out = f"{len(gathering.errors)} faults for which a clip was left out{where}"
-    terminal.show(sources_table(gathering.clips))
+    terminal.show(SOURCES, source_rows(gathering.clips))
     terminal.say(f"{len(train.clips)} clips, {train.hours:.2f} h to learn from; {left_out}")
     terminal.say(f"{gathering.divided}. {gathering.holds_for}")
     if gathering.findings:
-        terminal.show(findings_table(gathering.findings))
+        terminal.show(FINDINGS, finding_rows(gathering.findings))
 
 
 def write_language_model(recipe: LanguageModel, clips: Sequence[Clip], places: Places, path: Path) -> int:
@@ -257,14 +257,27 @@ def is_finished(run: Run) -> bool:
 
 def export(run: Run, gathering: Gathering) -> Bundle:
     """The bundle of the run's best weights, measured as it is served, and the report of the run."""
-    weights, start, kit = run.weights, {}, None
+    made_of = ingredients(run, gathering, run.weights)
+    heard: list[Evaluation] = []
+    bundle = make_bundle(made_of, run.folder / "bundle", run.terminal.say, heard.extend)
+    size_mb = sum(path.stat().st_size for path in bundle.folder.rglob("*") if path.is_file()) / 1e6
+    run.terminal.say(f"the bundle is {bundle.folder}, {size_mb:.1f} MB")
+    report_run(made_of, gathering, run.places, heard, run.folder, run.terminal.say)
+    return bundle
+
+
+def ingredients(run: Run, gathering: Gathering, checkpoint: Path) -> Ingredients:
+    """What the bundle of a checkpoint is made of; tuned weights are averaged with those of the base."""
+    start, kit = {}, None
     if run.base:
         dev = decoded(run, gathering.dev)
-        weights, share = weights_between(run.recipe, run.base, weights, dev, *hearing(run.recipe), run.terminal.say)
+        checkpoint, share = weights_between(
+            run.recipe, run.base, checkpoint, dev, *hearing(run.recipe), run.terminal.say
+        )
         start, kit = told_of_start(run.recipe, run.base, share), kit_of(run.base)
-    made_of = Ingredients(
+    return Ingredients(
         recipe=run.recipe,
-        checkpoint=weights,
+        checkpoint=checkpoint,
         train=gathering.train.clips,
         test=gathering.test.clips,
         lm=run.lm if run.recipe.lm else None,
@@ -272,12 +285,6 @@ def export(run: Run, gathering: Gathering) -> Bundle:
         start=start,
         kit=kit,
     )
-    heard: list[Evaluation] = []
-    bundle = make_bundle(made_of, run.folder / "bundle", run.terminal.say, heard.extend)
-    size_mb = sum(path.stat().st_size for path in bundle.folder.rglob("*") if path.is_file()) / 1e6
-    run.terminal.say(f"the bundle is {bundle.folder}, {size_mb:.1f} MB")
-    report_run(made_of, gathering, run.places, heard, run.folder, run.terminal.say)
-    return bundle
 
 
 def spoken_text(run: Run) -> Path | None:

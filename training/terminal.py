@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress as Bars
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from rich.progress import TaskID
@@ -54,8 +55,11 @@ class Terminal:
         self.console.print(sentence)
         self._keep("said", sentence=sentence)
 
-    def show(self, table: Table) -> None:
+    def show(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table for the eye alone; what it tells is also in a file of the run."""
+        table = Table(*(Column(name, overflow="fold") for name in columns))  # paths are to be copied whole
+        for row in rows:
+            table.add_row(*map(Text, row))
         self.console.print(table)
 
     @contextmanager

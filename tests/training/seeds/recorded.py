@@ -10,20 +10,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stt_server.speech.files import write_wav
-from training.synthetic import ACCENTS, HELD_OUT, VARIANTS, Utterance, speak
+from training.synthetic import ACCENTS, FLITE, HELD_OUT, VARIANTS, Utterance, speak
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 EDGE = np.zeros(4000, np.float32)  # a quarter of a second before and after, as between pressing record and speaking
-EVERY = [f"{accent}{variant}" for variant in VARIANTS for accent in dict.fromkeys(ACCENTS)]
+ESPEAK = [f"{accent}{variant}" for variant in VARIANTS for accent in dict.fromkeys(ACCENTS)]
+UNHEARD = HELD_OUT  # by whoever was in training or validation
 
 
 def voices(count: int, start: int = 0) -> list[str]:
-    """So many voices that are not held out, of different accents and timbres; `start` skips as many."""
+    """So many voices that are not held out, of different accents and timbres; `start` skips as many.
+
+    The first of all are flite's, whose sound is another than espeak-ng's.
+    """
     dice = np.random.default_rng(4)
-    order = [EVERY[index] for index in dice.permutation(len(EVERY)).tolist()]
+    order = [f"flite:{name}" for name in dict.fromkeys(FLITE)]
+    order += [ESPEAK[index] for index in dice.permutation(len(ESPEAK)).tolist()]
     return order[start : start + count]
 
 
@@ -44,7 +49,3 @@ def record(folder: Path, part: str, sentences: Sequence[str], speakers: Sequence
     listed = folder / part / f"{part}.csv"
     listed.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return listed
-
-
-def held_out() -> tuple[str, ...]:
-    return HELD_OUT

@@ -17,8 +17,11 @@ from stt_server.corpus.manifest import read_manifest
 from stt_server.speech.bundle import load_bundle
 from stt_server.speech.files import write_wav
 from tests.voices import say
+from training.data import Places
+from training.exporting import export_run
 from training.origin import read_origin
 from training.recipe import Recipe, load_recipe
+from training.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 240
@@ -137,12 +140,30 @@ def test_a_resumed_run_keeps_parts_alphabet_and_size_though_the_pile_has_grown(f
     assert {name: after[name] for name in before} == before
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_exported_without_training(finished: Path) -> None:
     done = run(finished, "export", "run/last.pt", "--output", "again", "--cache", "cache")
     assert done.returncode == 0, done.stderr
     manifest = load_bundle(finished / "again").manifest
     assert (manifest.name, bool(manifest.lm)) == ("toy", True)
     assert {row["source"] for row in manifest.error_rates} == {"clips"}
+
+
+class Impatient(Terminal):
+    """Somebody who presses Ctrl-C when the first rate is shown."""
+
+    def say(self, sentence: str) -> None:
+        if "greedy: WER" in sentence:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_a_bundle_is_measured_keeps_it_without_rates(finished: Path, tmp_path: Path) -> None:
+    places = Places(None, finished / "cache", finished / "run")
+    bundle = export_run(finished / "run", tmp_path / "bundle", places, Impatient(None))
+    assert load_bundle(bundle.folder).manifest.error_rates == []
+    assert "Not measured" in (tmp_path / "bundle" / "card.md").read_text(encoding="utf-8")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
 @pytest.mark.parametrize(
@@ -189,6 +210,7 @@ def test_a_recipe_is_shown_with_every_key(tmp_path: Path) -> None:
     assert (shown.schedule.seed, shown.model.width, shown.lm is not None) == (9, 32, True)
 
 
+@pytest.mark.slow
 def test_the_install_check_learns_a_clip_by_heart(tmp_path: Path) -> None:
     done = run(tmp_path, "train", "smoke")
     assert done.returncode == 0, done.stderr

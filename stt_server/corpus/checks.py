@@ -59,7 +59,7 @@ def check_clips(
 
     `frame_ms` is the step of the model's outputs, after subsampling; `longest_s` the longest clip a batch takes. With
     an `alphabet`, texts must be spelled in it. `decode` also listens to the audio, in `workers` processes; how many
-    clips are done of how many, `progress` is told. `heard` is what somebody has listened to before, instead of `decode`.
+    clips are done of how many, `progress` is told. `heard` is what was listened to before, instead of `decode`.
     """
     listed = list(clips)
     bounds = Bounds(frame_ms, longest_s, shortest_s, frozenset(alphabet.letters) if alphabet else None)

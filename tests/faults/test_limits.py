@@ -146,14 +146,16 @@ async def test_a_connection_that_was_closed_with_an_answer_unread_is_cut():
     app.router.add_get("/", answer_and_close)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    assert runner.server is not None
-    await connections.Site(runner, "127.0.0.1", 0, all_of_them.of(runner.server), None).start()
-    async with all_of_them.watched(runner.server):
+    server = runner.server
+    assert server is not None
+    await connections.Site(runner, "127.0.0.1", 0, all_of_them.of(server), None).start()
+    async with all_of_them.watched(server):
         _, writer = await asyncio.open_connection(*runner.addresses[0])
+        assert isinstance(writer.transport, asyncio.Transport)
         writer.transport.pause_reading()
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        await until(lambda: len(runner.server.connections) == 1)
-        await until(lambda: not runner.server.connections)
+        await until(lambda: len(server.connections) == 1)
+        await until(lambda: not server.connections)
         writer.close()
     await runner.cleanup()
 

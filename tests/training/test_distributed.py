@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import torch
 
+from stt_server.speech.bundle import load_bundle
 from training import checkpoints
 from training.distributed import ALONE
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("two_processes.py")
-TIMEOUT_S = 120
+TIMEOUT_S = 240
 SECTIONS: dict[str, Any] = {
     "schedule": {"epochs": 3, "batch_s": 2.0, "accumulate": 1, "validate_epochs": 1, "average_decay": 0.9},
     "augmentation": {"join": 0.3},
@@ -35,10 +36,11 @@ def start(processes: int, folder: Path, *deed: str, **schedule: Any) -> "subproc
 
 
 def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    try:
-        _, told = process.communicate(timeout=TIMEOUT_S)
-    finally:
-        process.terminate()
+    with process:
+        try:
+            _, told = process.communicate(timeout=TIMEOUT_S)
+        finally:
+            process.terminate()
     return process.returncode, told
 
 
@@ -94,6 +96,21 @@ def test_ctrl_c_ends_all_processes_and_keeps_what_was_learned(tmp_path: Path) ->
     assert progress.epoch < 100_000
     assert (tmp_path / "run" / "result.json").exists()
     assert told.count("heard SIGINT") == 2  # once each: a second one would mean to leave at once
+
+
+@pytest.mark.nightly
+def test_the_whole_way_by_torchrun_leaves_what_one_process_would(tmp_path: Path) -> None:
+    changes = {f"data.{part}.0.synthetic.count": 4 for part in ("train", "dev", "test")}
+    told = [f"--set={key}={value}" for key, value in {**changes, "kit.utterances": 2, "schedule.epochs": 1}.items()]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*torchrun, "-m", "stt_server.cli", "train", "tiny", "--output", "run", "--cache", "cache", *told]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    started = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    code, said = finish(started)
+    assert code == 0, said
+    assert said.count("learning on cpu in fp32, in batches of 30 s, 2 of them a step") == 1
+    assert load_bundle(tmp_path / "run" / "bundle").manifest.lineage["steps"] == 1
+    assert (tmp_path / "run" / "report.json").exists()
 
 
 def test_one_process_alone_is_a_team() -> None:

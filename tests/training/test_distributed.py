@@ -74,6 +74,14 @@ def test_when_a_process_dies_the_others_end_and_the_run_can_be_resumed(tmp_path:
     assert not (tmp_path / "run" / "result.json").exists()
 
 
+def test_a_process_that_does_not_answer_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    """The deadline is ten seconds here and ten minutes in earnest."""
+    code, told = run(2, tmp_path / "run", "hang", epochs=1000)
+    assert code != 0
+    assert "rank 0: another process of the run has ended or does not answer" in told
+    assert "--resume goes on from the last checkpoint" in told
+
+
 def test_a_stop_wished_by_one_process_ends_all_at_the_same_step(tmp_path: Path) -> None:
     code, told = run(2, tmp_path / "run", "interrupt", epochs=1000)
     assert code == 0, told

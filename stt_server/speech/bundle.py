@@ -45,7 +45,7 @@ class File(_Part):
         path = PurePosixPath(self.path)
         inside = path.parts and not path.is_absolute() and ".." not in path.parts and "\\" not in self.path
         if not (inside and self.path.isprintable() and len(self.path) <= MAX_PATH):
-            raise ValueError(f"{self.path!r} is no path inside the bundle")
+            raise ValueError(f"{self.path[:80]!r} is no path inside the bundle")
         return self
 
 

@@ -93,7 +93,7 @@ def _put(manifest: dict[str, Any], way: tuple[Any, ...], value: object, extra: s
             holder.pop(way[-1], None)
             holder[extra] = 1
         else:
-            holder[way[-1]] = value
+            holder[way[-1]] = copy.deepcopy(value)  # one value may be put into itself
 
 
 @both_runs

@@ -81,7 +81,7 @@ LINES: Final = [
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     data = tmp_path_factory.mktemp("attacked")
-    (data / "earloop.toml").write_text("idle_timeout_s = 1\nresume_s = 1\nmax_body_mb = 1\n")
+    (data / "earloop.toml").write_text("idle_timeout_s = 5\nresume_s = 1\nmax_body_mb = 1\n")
     with live_server(data) as server:
         before_mb = server.memory_mb
         yield server

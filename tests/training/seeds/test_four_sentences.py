@@ -20,7 +20,7 @@ SENTENCES = ("turn on the light", "turn off the light", "switch on the light", "
 QUICK = {
     "model.width": 64,
     "model.depth": 2,
-    "model.lookahead": [1, 1],
+    "model.lookahead": [3, 3],
     "schedule.epochs": 30,
     "schedule.validate_epochs": 15,
     "schedule.batch_s": 6,

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from training.batches import Surroundings
     from training.clips import ClipArray
     from training.distributed import Team
+    from training.holding import Hold
     from training.recipe import Recipe
     from training.stepping import Fault
     from training.streaming import StreamingModel
@@ -77,6 +78,7 @@ def fit(
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
     team: Team = ALONE,
+    hold: Hold | None = None,
 ) -> StreamingModel:
     """Train until the schedule ends or `stop()` says so. The averaged weights come back; `folder/last.pt` holds all
     that a resumed run needs, and `folder/best.pt` the same as it was when a validation went best.
@@ -96,7 +98,9 @@ def fit(
     averaged = copy.deepcopy(model)
     learning = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(learning, plan.learning_rate, (0.9, 0.98), weight_decay=plan.weight_decay)
-    stepper = Stepper(model, optimizer, plan.clip_norm, numerics, team)
+    if hold:
+        hold.base.to(numerics.device)
+    stepper = Stepper(model, optimizer, plan.clip_norm, numerics, team, hold)
     say = watcher.say if team.is_first else _keep_quiet
     if resume:
         progress = _restore(folder / "last.pt", model, averaged, stepper, alphabet)

@@ -123,6 +123,9 @@ class Start(Section):
     head: Literal["auto", "keep", "new"] = Field(
         "auto", description="its last layer: `auto` keeps the rows of the letters that both alphabets have"
     )
+    hold: bool = Field(
+        True, description="of replay the base's own answer is learned, not its transcript; needs the base's alphabet"
+    )
     freeze: tuple[str, ...] = Field((), description="names of parameters that stay as they are, such as `blocks.*`")
     average: Share | Literal["auto"] = Field(
         1.0, description="share of the tuned weights in what is exported; `auto` tries 1, 0.75, 0.5, 0.25 on `dev`"

@@ -41,7 +41,7 @@ from training.sentences import read_sentences, spoken_form
 from training.start import adopt, started
 from training.synthetic import check_programs
 from training.terminal import Terminal
-from training.tuning import add_base_lm, kit_of, settled, settled_share, told_of_start, weights_between
+from training.tuning import add_base_lm, hold_of, kit_of, settled, settled_share, told_of_start, weights_between
 from training.watching import watched
 
 if TYPE_CHECKING:
@@ -217,6 +217,7 @@ def learn(run: Run, gathering: Gathering, *, resume: bool, together: Team = ALON
             resume=resume,
             stop=stop,
             team=together,
+            hold=hold_of(recipe, run.base, gathering) if run.base else None,
         )
     if together.is_first:
         strikes = checkpoints.load(run.checkpoint).progress.strikes

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from training.batches import Batch, Take
     from training.distributed import Team
+    from training.holding import Hold
     from training.precision import Numerics
     from training.streaming import StreamingModel
 
@@ -56,9 +57,10 @@ class Stepper:
         clip_norm: float,
         numerics: Numerics = PLAIN,
         team: Team = ALONE,
+        hold: Hold | None = None,
     ) -> None:
         self.model, self.optimizer, self.clip_norm = model, optimizer, clip_norm
-        self.numerics, self.team = numerics, team
+        self.numerics, self.team, self.hold = numerics, team, hold
         self.scaler = torch.amp.GradScaler(numerics.device.type, enabled=numerics.needs_scaling)
 
     def step(self, keys: Sequence[Key], batches: Sequence[Batch], rate: float) -> Learned:
@@ -82,7 +84,10 @@ class Stepper:
 
     def _backward(self, batch: Batch, letters: float, faults: list[Fault]) -> float:
         """Add the gradient of the batch's losses over `letters`; returns their sum over `letters`."""
-        losses = losses_of(logprobs_of(self.model, batch, self.numerics), batch)
+        logprobs = logprobs_of(self.model, batch, self.numerics)
+        losses = losses_of(logprobs, batch)
+        if self.hold:
+            losses = self.hold.on(losses, logprobs, batch, self.numerics)
         sound = losses.detach().isfinite().tolist()
         if not all(sound):
             return self._backward_without(batch, sound, letters, faults)

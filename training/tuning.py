@@ -11,6 +11,7 @@ from training import checkpoints
 from training.architectures import build
 from training.averaging import choose_share, write_between
 from training.fit import fit
+from training.holding import Hold
 from training.listening import listen
 from training.lm import mix, read_arpa, write_arpa
 from training.replay import USUAL, mixed, probe_shares, probing, with_replay
@@ -56,6 +57,14 @@ def error_rates(model: StreamingModel, clips: ClipArray, alphabet: Alphabet, mel
     return {name: count_errors((true, text) for source, true, text in pairs if source == name).rate for name in sources}
 
 
+def hold_of(recipe: Recipe, base: Base, gathering: Gathering) -> Hold | None:
+    """What replay is held to: the base's answers, where tuned model and base write with the same letters."""
+    start = recipe.start
+    if start is None or not start.hold or start.head == "new" or recipe.alphabet != base.letters:
+        return None
+    return Hold(base.model, len(gathering.train.clips))
+
+
 def settled_share(
     recipe: Recipe,
     base: Base,
@@ -78,7 +87,9 @@ def settled_share(
         train = decode(mixed(gathering.train, gathering.replay, share))
         with tempfile.TemporaryDirectory(prefix="earloop-probe-") as folder:
             model = started(recipe, base)
-            learned = fit(probing(recipe), model, train, dev, alphabet, mel, around, Path(folder), _Quiet())
+            hearing = (train, dev, alphabet, mel, around)
+            hold = hold_of(recipe, base, gathering)
+            learned = fit(probing(recipe), model, *hearing, Path(folder), _Quiet(), hold=hold)
         return error_rates(learned.cpu(), dev, alphabet, mel)
 
     return probe_shares(tuned_with, say)

@@ -102,10 +102,15 @@ async def body_of_100_mb(server: Server) -> None:
 
 
 async def endless_stream(server: Server) -> None:
-    async with server.socket() as socket:
+    """It reads while it sends: who does neither finds the connection reset, and what was said before it is lost."""
+
+    async def sending() -> None:
         with suppress(ConnectionClosed):
             while True:
                 await socket.send(loud(5))
+
+    async with server.socket() as socket, asyncio.TaskGroup() as tasks:
+        tasks.create_task(sending())
         assert (await said(socket))[-1]["code"] == "too_large"
 
 

@@ -11,7 +11,7 @@ import pytest
 from stt_server.errors import BadInput, NotFound
 from training.lm import Sampler, Scorer, estimate, mix, perplexity, read_arpa, write_arpa
 from training.lm.arpa import ArpaModel
-from training.lm.counts import START
+from training.lm.counts import START, UNKNOWN
 
 BASE = ["turn on the light", "turn off the light", "what is the time", "is the light on", "the time is two"] * 3
 NEW = ["the proof is in the pudding"]
@@ -60,19 +60,47 @@ def test_after_every_context_the_words_sum_to_one(base: ArpaModel, order: int) -
         assert total(mixed, context) == pytest.approx(1, abs=1e-6), context
 
 
-def test_a_word_after_its_context_has_the_share_of_both(base: ArpaModel) -> None:
+def p(model: ArpaModel, *words: str) -> float:
+    """Of the last word after the others; 0 where the model does not know one of them."""
+    numbers = {word: number for number, word in enumerate(model.vocabulary)}
+    if not numbers.keys() >= set(words):
+        return 0.0
+    *before, word = (numbers[each] for each in words)
+    return 10 ** Scorer(model).log10_probability(word, before)
+
+
+def test_a_sentence_begins_with_the_share_of_both(base: ArpaModel) -> None:
     new = estimate(NEW * 5, 3, (0,))
     mixed = mix(base, new, 0.25)
+    for word in ("the", "turn", "is"):
+        both = 0.75 * p(base, "<s>", word) + 0.25 * p(new, "<s>", word)
+        assert p(mixed, "<s>", word) == pytest.approx(both, rel=1e-6), word
 
-    def p(model: ArpaModel, *words: str) -> float:
-        numbers = {word: number for number, word in enumerate(model.vocabulary)}
-        *before, word = (numbers[each] for each in words)
-        return 10 ** Scorer(model).log10_probability(word, before)
 
-    for words in (("<s>", "the"), ("is", "the"), ("<s>", "the", "time")):
-        in_new = p(new, *words) if "time" not in words else 0.0
-        assert p(mixed, *words) == pytest.approx(0.75 * p(base, *words) + 0.25 * in_new, rel=1e-6)
-    assert p(mixed, "the", "proof") == pytest.approx(0.25 * p(new, "the", "proof"), rel=1e-6)
+@pytest.mark.parametrize("words", [("is", "the"), ("the", "proof"), ("<s>", "the", "time"), ("is", "in", "the")])
+def test_later_words_have_the_shares_that_the_words_before_them_have_left(
+    base: ArpaModel, words: tuple[str, ...]
+) -> None:
+    new, before = estimate(NEW * 5, 3, (0,)), list(words[:-1])
+    seen, unseen = 0.75, 0.25
+    for end in range(1, len(before) + 1):
+        if before[:end] != ["<s>"]:
+            seen, unseen = seen * p(base, *before[:end]), unseen * p(new, *before[:end])
+    both = (seen * p(base, *words) + unseen * p(new, *words)) / (seen + unseen)
+    assert p(mix(base, new, 0.25), *words) == pytest.approx(both, rel=1e-6)
+
+
+def test_a_new_sentence_is_paid_for_once_and_a_word_that_it_does_not_have_not_at_all(base: ArpaModel) -> None:
+    mixed = mix(base, estimate(NEW * 5, 3, (0,)), 0.01)
+    assert p(mixed, "proof", "is", "in") > 0.5
+    assert p(mixed, "on", "the", "light") == pytest.approx(p(base, "on", "the", "light"), rel=1e-6)
+
+
+def test_how_many_words_there_are_is_asked_of_the_base_alone(base: ArpaModel) -> None:
+    mixed = mix(base, estimate(NEW, 3, (0,)), 0.25)
+    assert 10 ** float(mixed.orders[0].log10_probability[UNKNOWN]) == pytest.approx(
+        10 ** float(base.orders[0].log10_probability[UNKNOWN])
+    )
 
 
 def test_new_sentences_become_likely_and_the_old_ones_stay_so(base: ArpaModel) -> None:

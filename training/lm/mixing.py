@@ -1,8 +1,16 @@
 """Two language models as one: what a base model knows, and sentences it has not seen.
 
-Linear interpolation, p = (1 - share) p_base + share p_other, written down as one back-off model of the n-grams of both
-(the static form of Jelinek & Mercer 1980; Stolcke 2002, "SRILM", has it as -mix-lm). A word that only one of them knows
-has no probability in the other. Back-off weights are computed anew, so the words after every context sum to one.
+A mixture of sentences: with probability `share` a sentence is of the other model, else of the base. After some words h
+of it the odds have moved, so the next word is interpolated with the weight of Bayes' rule (Bellegarda 2004,
+"Statistical language model adaptation", calls it dynamic interpolation),
+
+    weight(h) = share P_other(h) / ((1 - share) P_base(h) + share P_other(h))
+
+and all is written down as one back-off model of the n-grams of both. So a new sentence costs `share` once, at its
+start, and is likely from then on, while n-grams of words that it does not have keep their probability; with one weight
+for all words every other sentence would pay for each of its words. A word that only one of the models knows has no
+probability in the other, and <unk> keeps the base's: a few sentences know nothing of how many words there are.
+Back-off weights are computed anew, so the words after every context sum to one.
 """
 
 from __future__ import annotations
@@ -13,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.lm.arpa import LOG10_OF_ZERO, ArpaModel, Ngrams
+from training.lm.counts import START, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +30,7 @@ Key = tuple[int, ...]
 
 
 def mix(base: ArpaModel, other: ArpaModel, share: float) -> ArpaModel:
-    """`share` of `other`, between 0 and 1; the order is that of the higher one."""
+    """A `share` of sentences of `other`, between 0 and 1; the order is that of the higher one."""
     if not 0 < share < 1:
         raise ValueError(f"a share of {share} leaves nothing to mix; it lies between 0 and 1")
     vocabulary = tuple(dict.fromkeys([*base.vocabulary, *other.vocabulary]))
@@ -32,10 +41,23 @@ def mix(base: ArpaModel, other: ArpaModel, share: float) -> ArpaModel:
     for length in range(1, max(base.order, other.order) + 1):
         keys = sorted({*one.keys(length), *two.keys(length)})
         for key in keys:
-            mixed[key] = (1 - share) * one.probability(key) + share * two.probability(key)
+            seen, unseen = (1 - share) * one.occurrence(key[:-1]), share * two.occurrence(key[:-1])
+            weight = unseen / (seen + unseen) if unseen else 0.0
+            mixed[key] = (1 - weight) * one.probability(key) + weight * two.probability(key)
         orders.append(keys)
+        if length == 1:
+            _keep_unknown(mixed, one.probability((UNKNOWN,)))
     weights = _backoffs(orders, mixed)
     return ArpaModel(vocabulary, tuple(_ngrams(keys, mixed, weights) for keys in orders))
+
+
+def _keep_unknown(unigrams: dict[Key, float], probability: float) -> None:
+    """Give <unk> this probability, and the other words the rest of one."""
+    unigrams[(UNKNOWN,)] = 0.0
+    scale = (1 - probability) / sum(unigrams.values())
+    for key in unigrams:
+        unigrams[key] *= scale
+    unigrams[(UNKNOWN,)] = probability
 
 
 class Backoff:
@@ -46,6 +68,7 @@ class Backoff:
         self._probability: dict[Key, float] = {}
         self._backoff: dict[Key, float] = {}
         self._by_length: list[list[Key]] = []
+        self._occurrence: dict[Key, float] = {(): 1.0, (START,): 1.0}
         for ngrams in model.orders:
             keys = list(map(tuple, renumbered[ngrams.words].tolist()))
             self._probability.update(zip(keys, _plain(ngrams.log10_probability), strict=True))
@@ -64,6 +87,14 @@ class Backoff:
             weight *= self._backoff.get(key[:-1], 1.0)
             key = key[1:]
         return weight * self._probability[key]
+
+    def occurrence(self, words: Key) -> float:
+        """The probability that these words follow one another: from the start of a sentence, or from anywhere."""
+        known = self._occurrence.get(words)
+        if known is None:
+            before = self.occurrence(words[:-1])
+            known = self._occurrence[words] = before * self.probability(words) if before else 0.0
+        return known
 
 
 def _plain(log10: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]:

@@ -4,6 +4,18 @@
 | --- | --- |
 | `keys` | an API key: who it is for, what it may, the hash of its secret |
 | `key_usage` | the seconds of audio one key had recognised on one day of UTC |
+| `people` | somebody who gives or judges clips: an opaque id behind a key or a token |
+| `consents` | what one of them agreed to, when, by which way, what for, until when |
+| `clips` | a recording that is kept: where its bytes are, what was heard in it, how its judging stands |
+| `leases` | the clip that one person judges at this moment; nobody else gets it until it expires |
+| `votes` | one person's verdict on one clip |
+| `skips` | a clip that one person passed over; it does not come back to that one |
+| `datasets` | a name that clips are gathered under; it grows |
+| `dataset_clips` | a clip in a dataset |
+| `snapshots` | an immutable version of a dataset |
+| `snapshot_clips` | a clip as one snapshot has it; after withdrawal a tombstone without text |
+| `erasures` | bytes that nothing points to any more and that must go from the object store |
+| `audit` | what was done to consent and clips, by whom: ids and numbers, never audio or text |
 """
 
 from __future__ import annotations
@@ -11,7 +23,23 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Column, Date, DateTime, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.types import TypeDecorator
 
 
@@ -62,4 +90,171 @@ KEY_USAGE: Final = Table(
     Column("key_id", String(32), ForeignKey("keys.id"), primary_key=True),
     Column("day", Date, primary_key=True),
     Column("audio_s", Float, nullable=False),
+)
+
+PEOPLE: Final = Table(
+    "people",
+    METADATA,
+    Column("id", String(32), primary_key=True),  # random; never in an export
+    Column("key_id", String(32), ForeignKey("keys.id"), unique=True),  # the key that stands for this person
+    Column("token_sha256", LargeBinary(32)),  # of the token that does, where there is one
+    Column("created", Moment, nullable=False),
+    Column("withdrawn", Moment),  # everything of theirs is gone; the row stays, so that the token says so
+)
+
+CONSENTS: Final = Table(
+    "consents",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("person_id", String(32), ForeignKey("people.id"), nullable=False, index=True),
+    Column("version", String(40), nullable=False),
+    Column("text", Text, nullable=False),  # the words agreed to
+    Column("purposes", String(100), nullable=False),  # sorted, with blanks between
+    Column("way", String(20), nullable=False),  # page, api, command, import
+    Column("given", Moment, nullable=False),
+    Column("expires", Moment),
+    Column("ended", Moment),  # withdrawn, or another one took its place
+)
+
+CLIPS: Final = Table(
+    "clips",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("person_id", String(32), ForeignKey("people.id"), index=True),
+    Column("consent_id", String(32), ForeignKey("consents.id"), index=True),  # either this …
+    Column("statement", Text),  # … or why an uploader may give it
+    Column("licence", String(100), nullable=False),
+    Column("purposes", String(100), nullable=False),  # as in the consent, when the clip was kept
+    Column("origin", String(20), nullable=False),  # stream, upload, ovos, recorder, import
+    Column("protocol", String(40), nullable=False),
+    Column("device", String(100), nullable=False),
+    Column("session", String(64), nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("expires", Moment),  # if it is not judged before
+    Column("object_key", String(200), nullable=False, unique=True),
+    Column("sha256", LargeBinary(32), nullable=False, index=True),  # of the samples
+    Column("fingerprint", LargeBinary(64)),  # of what it sounds like, for near duplicates
+    Column("size", Integer, nullable=False),  # bytes of the object
+    Column("duration_s", Float, nullable=False),
+    Column("hypothesis", Text, nullable=False),
+    Column("words", JSON, nullable=False),  # [[text, start_s, end_s, confidence], …], seconds from the clip's start
+    Column("confidence", Float, nullable=False),
+    Column("greedy", Text),  # what is heard without a language model, where that was asked
+    Column("model", String(100), nullable=False),
+    Column("lm", String(100), nullable=False),
+    Column("language", String(20), nullable=False),
+    Column("script", Text),  # the sentence that was to be said
+    Column("reference", Text),  # a transcript that came with it
+    Column("status", String(20), nullable=False),  # waiting, decided, parked, quarantined
+    Column("verdict", String(20)),  # what was decided
+    Column("text", Text),  # the words that were agreed on
+    Column("decided", Moment),
+    Column("round", Integer, nullable=False),  # of judging; reopening begins another
+    Column("value", Float, nullable=False),  # how much a judgement of it is worth; the highest is asked first
+    Column("suspect", Float, nullable=False),  # how sure training is that its label is wrong
+    Column("gold", Boolean, nullable=False),  # its text is known; it measures taggers
+    Column("duplicate_of", String(32), ForeignKey("clips.id")),  # judged with that one
+    Index("ix_clips_queue", "status", "value"),
+    Index("ix_clips_created", "created"),
+)
+
+LEASES: Final = Table(
+    "leases",
+    METADATA,
+    Column("clip_id", String(32), ForeignKey("clips.id"), primary_key=True),  # so no clip is leased twice
+    Column("id", String(32), nullable=False, unique=True),
+    Column("person_id", String(32), ForeignKey("people.id"), nullable=False, index=True),
+    Column("leased", Moment, nullable=False),
+    Column("expires", Moment, nullable=False),
+)
+
+VOTES: Final = Table(
+    "votes",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("clip_id", String(32), ForeignKey("clips.id"), nullable=False),
+    Column("person_id", String(32), ForeignKey("people.id"), nullable=False, index=True),
+    Column("round", Integer, nullable=False),
+    Column("verdict", String(20), nullable=False),
+    Column("text", Text),
+    Column("normal_text", Text),  # the form in which texts are compared
+    Column("expert", Boolean, nullable=False),
+    Column("seconds", Float, nullable=False),  # from lease to vote
+    Column("created", Moment, nullable=False),
+    UniqueConstraint("clip_id", "person_id", "round"),
+)
+
+SKIPS: Final = Table(
+    "skips",
+    METADATA,
+    Column("clip_id", String(32), ForeignKey("clips.id"), primary_key=True),
+    Column("person_id", String(32), ForeignKey("people.id"), primary_key=True),
+    Column("created", Moment, nullable=False),
+)
+
+DATASETS: Final = Table(
+    "datasets",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("description", Text, nullable=False),
+    Column("licence", String(100), nullable=False),
+    Column("script", JSON),  # what the recorder page asks for: [[sentence, how often], …]
+    Column("created", Moment, nullable=False),
+    Column("created_by", String(32), nullable=False),
+)
+
+DATASET_CLIPS: Final = Table(
+    "dataset_clips",
+    METADATA,
+    Column("dataset_id", String(32), ForeignKey("datasets.id"), primary_key=True),
+    Column("clip_id", String(32), ForeignKey("clips.id"), primary_key=True),
+    Column("added", Moment, nullable=False),
+    Index("ix_dataset_clips_clip", "clip_id"),
+)
+
+SNAPSHOTS: Final = Table(
+    "snapshots",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("dataset_id", String(32), ForeignKey("datasets.id"), nullable=False),
+    Column("number", Integer, nullable=False),  # 1, 2, … of its dataset
+    Column("purpose", String(20), nullable=False),  # training or release
+    Column("created", Moment, nullable=False),
+    Column("created_by", String(32), nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),  # of its rows as they were made
+    Column("statistics", JSON, nullable=False),
+    Column("licence_text", Text, nullable=False),
+    UniqueConstraint("dataset_id", "number"),
+)
+
+SNAPSHOT_CLIPS: Final = Table(
+    "snapshot_clips",
+    METADATA,
+    Column("snapshot_id", String(32), ForeignKey("snapshots.id"), primary_key=True),
+    Column("clip_id", String(32), primary_key=True),  # of a clip that may be gone
+    Column("split", String(10), nullable=False),
+    Column("text", Text),
+    Column("row_sha256", LargeBinary(32), nullable=False),
+    Column("withdrawn", Moment),  # a tombstone: the row must not be used any more, and has no text
+    Index("ix_snapshot_clips_clip", "clip_id"),
+)
+
+ERASURES: Final = Table(
+    "erasures",
+    METADATA,
+    Column("object_key", String(200), primary_key=True),
+    Column("asked", Moment, nullable=False),
+)
+
+AUDIT: Final = Table(
+    "audit",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("moment", Moment, nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("actor", String(40), nullable=False),  # a person's or key's id, "server" or "command"
+    Column("subject", String(40), nullable=False),  # whom or what it was done to: an id
+    Column("details", JSON, nullable=False),  # numbers and ids
+    Index("ix_audit_subject", "subject"),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from stt_server.errors import NotFound
 from stt_server.speech.alphabet import Alphabet
 from training.bundling import make_bundle
-from training.data import SPLITS, Gathered, Gathering
+from training.data import REPLAY, SPLITS, Gathered, Gathering
 from training.origin import read_origin
 from training.run import Run, ingredients
 from training.tuning import settled
@@ -33,7 +33,7 @@ def export_run(path: Path, folder: Path, places: Places, terminal: Terminal) -> 
     checkpoint = path if path.is_file() else run.weights
     if not checkpoint.is_file():
         raise NotFound(f"there is no checkpoint in {home}; the run has learned nothing yet")
-    parts = {split: [clip for clip in origin.part(split) if clip.path.is_file()] for split in SPLITS}
+    parts = {split: [clip for clip in origin.part(split) if clip.path.is_file()] for split in (*SPLITS, REPLAY)}
     gone = len(origin.clips) - sum(map(len, parts.values()))
     if gone:
         terminal.say(f"{gone} clips of the run are no more where they were; the rest is measured")

@@ -25,7 +25,7 @@ from training import checkpoints
 from training.architectures import build, shape_from
 from training.bundling import Ingredients, make_bundle
 from training.clips import load_clips
-from training.data import check_learnable, check_places, gather, surroundings
+from training.data import SPLITS, check_learnable, check_places, gather, surroundings
 from training.distributed import ALONE, team
 from training.fit import fit
 from training.lm import estimate, write_arpa
@@ -139,7 +139,7 @@ def look(run: Run, before: Origin | None = None) -> tuple[Run, Gathering]:
     if run.recipe.report.tensorboard:
         check_tensorboard()
     check_places(recipe, run.places)
-    known = {clip.path: str(clip.split) for clip in before.clips} if before else None
+    known = {clip.path: split for split in SPLITS for clip in before.part(split)} if before else None
     letters = Alphabet(before.recipe.alphabet) if before else None
     with run.terminal.bars("speaking", "listening") as (spoken, listened):
         gathering = gather(recipe, run.places, spoken, listened, known=known, base=letters)

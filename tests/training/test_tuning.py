@@ -20,6 +20,7 @@ from training.averaging import SHARES as AVERAGES
 from training.averaging import between, choose_share
 from training.clips import ClipArray
 from training.data import Gathered, Places
+from training.exporting import export_run
 from training.lm import perplexity, read_arpa
 from training.recipe import Recipe
 from training.replay import SHARES, drawn_sentences, mixed, probe_shares
@@ -99,10 +100,22 @@ def test_replay_and_guard_are_spoken_from_the_language_model_of_the_bundle(tuned
     clips = list(read_manifest(tuned / "clips.csv"))
     sources = {(clip.split, clip.source) for clip in clips}
     assert {("dev", "guard"), ("dev", "new")} <= sources
-    assert sum(clip.split == "train" for clip in clips) == 4 + 8
+    assert [sum(clip.split == part for clip in clips) for part in ("train", "replay")] == [4, 8]
     recipe = json.loads((tuned / "recipe.json").read_text(encoding="utf-8"))
     assert recipe["data"]["replay"][0]["synthetic"]["count"] == 8
     assert recipe["model"]["width"] == 32
+
+
+@pytest.mark.slow
+def test_what_was_replayed_does_not_count_as_learned_from(tuned: Path, tmp_path: Path) -> None:
+    """Neither when a run ends nor when it is exported anew."""
+    places = Places(None, tuned.parent / "cache")
+    again = export_run(tuned, tmp_path / "again", places, Terminal(tmp_path / "log.jsonl"))
+    for bundle in (load_bundle(tuned / "bundle"), again):
+        assert bundle.manifest.lineage["clips"] == 4
+        card = (bundle.folder / "card.md").read_text(encoding="utf-8")
+        assert "| 4 |" in card
+        assert "| 8 |" not in card
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@
 | `snapshot_clips` | a clip as one snapshot has it; after withdrawal a tombstone without text |
 | `erasures` | bytes that nothing points to any more and that must go from the object store |
 | `audit` | what was done to consent and clips, by whom: ids and numbers, never audio or text |
+| `secrets` | what the servers over this database sign with |
 """
 
 from __future__ import annotations
@@ -257,4 +258,11 @@ AUDIT: Final = Table(
     Column("subject", String(40), nullable=False),  # whom or what it was done to: an id
     Column("details", JSON, nullable=False),  # numbers and ids
     Index("ix_audit_subject", "subject"),
+)
+
+SECRETS: Final = Table(
+    "secrets",
+    METADATA,
+    Column("name", String(40), primary_key=True),
+    Column("value", LargeBinary(32), nullable=False),
 )

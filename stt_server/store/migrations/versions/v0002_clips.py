@@ -52,6 +52,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("key_id", name=op.f("uq_people_key_id")),
     )
     op.create_table(
+        "secrets",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("value", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_secrets")),
+    )
+    op.create_table(
         "snapshots",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("dataset_id", sa.String(length=32), nullable=False),

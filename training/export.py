@@ -10,10 +10,11 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import onnx
@@ -38,6 +39,7 @@ STEP_FRAMES = 16
 PARITY = 1e-3  # of any log-probability of the fp32 graph
 MOVED = 0.05  # of the probability of a frame, on average, that int8 gives to other labels; 0.001 was measured
 SMALLEST_STORED_SHORT = 256
+TOLD = ("doc_string", "metadata_props")
 EXPORT_TIMEOUT_S = 900.0  # ten million parameters take a quarter of a minute
 
 
@@ -58,8 +60,10 @@ def export_onnx(model: StreamingModel, fp32: Path, int8: Path) -> None:
         process.submit(_write_graph, model, plain).result(EXPORT_TIMEOUT_S)
     with _silenced():
         quantize_dynamic(plain, int8, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"])
-    onnx.save(stored_short(onnx.load(plain)), fp32)
-    onnx.save(stored_short(onnx.load(int8)), int8)
+    for written, kept in ((plain, fp32), (int8, int8)):
+        graph = stored_short(onnx.load(written))
+        strip(graph)
+        onnx.save(graph, kept)
     plain.unlink()
 
 
@@ -119,6 +123,19 @@ def stored_short(graph: onnx.ModelProto) -> onnx.ModelProto:
     del graph.graph.node[:]
     graph.graph.node.extend(nodes)
     return graph
+
+
+def strip(part: Any) -> None:
+    """Take out of a graph what is told beside the numbers: of every node where on this machine its line of Python was.
+
+    Nothing of that is needed to run the graph.
+    """
+    for field, value in part.ListFields():
+        if field.name in TOLD:
+            part.ClearField(field.name)
+        elif field.message_type:
+            for inner in value if isinstance(value, Sequence) else (value,):
+                strip(inner)
 
 
 def _is_half(values: Floats) -> bool:

@@ -1,5 +1,6 @@
 """What is exported is what was trained: in both precisions, for any number of streams, or it is refused."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,13 @@ def test_fp32_in_steps_is_torch_on_the_whole(of_each_architecture: Exported, fra
 
 def test_int8_gives_hardly_any_probability_to_other_labels(of_each_architecture: Exported) -> None:
     assert 0 < check_int8(of_each_architecture.model, of_each_architecture.int8, speech(), SILENCE) <= MOVED
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_graph_tells_no_place_on_the_machine_that_exported_it(of_each_architecture: Exported, precision: str) -> None:
+    written = getattr(of_each_architecture, precision).read_bytes()
+    for told in (b".py", b"File ", *(str(path).encode() for path in (Path.cwd(), Path.home(), Path(sys.prefix)))):
+        assert told not in written, told
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from stt_server.collection.ring import open_consents
 from stt_server.engine.engines import Engines
 from stt_server.engine.limits import Limits
 from stt_server.logs import EventLog
@@ -16,12 +17,14 @@ from stt_server.speech.bundle import find_bundle
 from stt_server.speech.golden import check_golden
 from stt_server.speech.recognizer import Recognizer as BundleRecognizer
 from stt_server.speech.recognizer import RecognizerSettings
+from stt_server.store import signing
 from stt_server.store.database import open_database
 from stt_server.store.ring import open_ring
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from stt_server.collection.ring import ConsentRing
     from stt_server.engine.interface import Recognizer
     from stt_server.settings import Settings
     from stt_server.store.database import Database
@@ -37,6 +40,8 @@ class Services:
     engines: Engines
     store: Database
     keys: KeyRing
+    consents: ConsentRing
+    secret: bytes = field(repr=False)  # that cookies and links are signed with
 
 
 @asynccontextmanager
@@ -46,13 +51,14 @@ async def open_services(settings: Settings, recognizer: Recognizer | None = None
     Raises NotFound or BadBundle for a model that is not there or damaged, and what `open_database` raises.
     """
     metrics = Metrics(metadata.version("earloop"))
-    async with _store(settings, metrics) as (store, keys):
+    async with _store(settings, metrics) as (store, keys), _consents(settings, metrics, store) as consents:
+        secret = await store.run(signing.secret)
         if recognizer is None:
             recognizer = await asyncio.to_thread(load_recognizer, settings)
         engines = Engines(recognizer, limits(settings), metrics, count=settings.engines)
         engines.start()
         try:
-            yield Services(settings, metrics, engines, store, keys)
+            yield Services(settings, metrics, engines, store, keys, consents, secret)
         finally:
             engines.close()
 
@@ -68,6 +74,15 @@ async def _store(settings: Settings, metrics: Metrics) -> AsyncIterator[tuple[Da
             await keys.close()
     finally:
         await asyncio.to_thread(store.close)
+
+
+@asynccontextmanager
+async def _consents(settings: Settings, metrics: Metrics, store: Database) -> AsyncIterator[ConsentRing]:
+    consents = await open_consents(store, metrics, collecting=settings.collect)
+    try:
+        yield consents
+    finally:
+        await consents.close()
 
 
 def load_recognizer(settings: Settings) -> Recognizer:

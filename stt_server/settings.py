@@ -47,6 +47,11 @@ class Settings(BaseSettings):
     database: str = Field(
         "", description="URL of the database; empty is the SQLite file `earloop.db` in the data folder"
     )
+    objects: str = Field(
+        "",
+        description="URL of the store for clips' audio, such as `s3://bucket/prefix?endpoint=https://…`; "
+        "empty is the folder `objects` in the data folder",
+    )
 
     open: bool = Field(False, description="Let everybody who reaches the server use it, without a key")
     allowed_hosts: str = Field(
@@ -60,6 +65,16 @@ class Settings(BaseSettings):
     )
     tls_key: Path | None = Field(None, description="The certificate's private key in PEM")
     check_model: bool = Field(True, description="Refuse to start with a model that mishears its bundle's golden clip")
+
+    collect: bool = Field(
+        False, description="Keep clips of those who agreed to it; while off nothing is kept, whatever anybody agreed to"
+    )
+    consent_days: int = Field(
+        730, ge=0, le=36500, description="Days after which consent ends and is to be asked for again; 0 is never"
+    )
+    consent_words: Path | None = Field(
+        None, description="File with the words that contributors agree to, plain text; none is the shipped ones"
+    )
 
     engines: int = Field(1, ge=1, le=64, description="Inference threads, each with its own batcher")
     threads: int = Field(1, ge=1, le=64, description="Threads inside one call of the acoustic model")
@@ -99,7 +114,7 @@ class Settings(BaseSettings):
     log_json: bool = Field(False, description="Log JSON lines instead of text")
     corpora: Path | None = Field(None, description="Folder in which training recipes find corpora by name")
 
-    @field_validator("data", "corpora", "tls_certificate", "tls_key")
+    @field_validator("data", "consent_words", "corpora", "tls_certificate", "tls_key")
     @classmethod
     def _expand_home(cls, path: Path | None) -> Path | None:
         return None if path is None else _at_home(path)

@@ -1,4 +1,4 @@
-"""What a key may do and how much of it."""
+"""What a key may do and how much of it, what clips may be used for, and what may be said of one."""
 
 from __future__ import annotations
 
@@ -26,6 +26,25 @@ class Scope(StrEnum):
 ALL_SCOPES: Final = frozenset(Scope)
 
 
+class Purpose(StrEnum):
+    """What somebody agrees to have their speech used for. Whoever agrees to a release agrees to training, too."""
+
+    RECOGNITION = "recognition"  # be heard and forgotten; nothing is kept for it
+    TRAINING = "training"  # clips are kept, judged by people, and learned from
+    RELEASE = "release"  # clips are given to the public, without a word of whose they are
+
+
+class Verdict(StrEnum):
+    """What somebody who listened says of a clip."""
+
+    RIGHT = "right"  # as heard
+    CORRECTED = "corrected"  # the text that comes with it is what was said
+    UNCLEAR = "unclear"
+    NOISE = "noise"  # or no speech
+    PRIVATE = "private"  # nobody else should hear it; quarantined at once
+    OTHER_LANGUAGE = "other_language"
+
+
 @dataclass(frozen=True, slots=True)
 class KeyLimits:
     """How much one key may use; None is no limit."""
@@ -50,3 +69,14 @@ def parse_scopes(names: Iterable[str]) -> frozenset[Scope]:
         return frozenset(Scope(name) for name in names)
     except ValueError as error:
         raise BadOption(f"{error}; the scopes are {', '.join(Scope)}.", field="scope") from None
+
+
+def parse_purposes(names: Iterable[str]) -> frozenset[Purpose]:
+    """With training where there is release. Raises BadOption for a name that is no purpose, and for none at all."""
+    try:
+        named = frozenset(Purpose(name) for name in names)
+    except ValueError as error:
+        raise BadOption(f"{error}; the purposes are {', '.join(Purpose)}.", field="purposes") from None
+    if not named:
+        raise BadOption(f"Consent is to something: one or more of {', '.join(Purpose)}.", field="purposes")
+    return named | {Purpose.TRAINING} if Purpose.RELEASE in named else named

@@ -82,9 +82,13 @@ class KeyRing:
             self._touched[key.id] = moment
         return key
 
-    def lives(self, ident: str) -> bool:
+    def living(self, ident: str) -> Key | None:
+        """The key of this id, if it lives."""
         key = self._snapshot.live.get(ident)
-        return key is not None and key.lives(now())
+        return key if key is not None and key.lives(now()) else None
+
+    def lives(self, ident: str) -> bool:
+        return self.living(ident) is not None
 
     def used_today(self, ident: str) -> float:
         """Seconds of audio."""

@@ -7,6 +7,7 @@
 | beyond | whether or not | yes |
 | anywhere, with `open` | whether or not | no, but who shows a valid key is known by it and bound to its limits |
 
+A page's login (sessions.py) stands for the key or the contributor that logged in; a key in the request goes before it.
 Refusals come before the upgrade of a WebSocket, as plain HTTP. Keys are never logged; their ids may be.
 """
 
@@ -28,11 +29,12 @@ from stt_server.web.logins import Failures
 from stt_server.web.parking import parking_of
 from stt_server.web.quotas import Quotas
 from stt_server.web.route import route_of
+from stt_server.web.sessions import SESSION, Session, Who, check_csrf, session_of
 
 if TYPE_CHECKING:
     from stt_server.services import Services
     from stt_server.store.database import Database
-    from stt_server.store.keys import Key
+    from stt_server.store.keys import Credential, Key
     from stt_server.web.route import Handler
 
 log = EventLog("access")
@@ -47,6 +49,7 @@ class Access:
         self._open = services.settings.open
         self._on_loopback = is_loopback(services.settings.host)
         self._failures = Failures()
+        self._store = services.store
         self.quotas = Quotas(services.keys)
         services.keys.watch(self.quotas.settle)
         services.engines.watch(self.quotas.opened)
@@ -56,24 +59,49 @@ class Access:
         return not self._open and (self._ring.any or not self._on_loopback)
 
     async def identify(self, request: web.Request) -> Identity:
-        """Who asks. Raises Unauthorized, LimitReached after too many wrong keys, BadInput for two different ones."""
-        needed = self.needs_key
-        shown = credential_of(request, ours_only=not needed)
-        key = self._ring.find(shown) if shown else None
-        if key is None and not needed:
-            return ANONYMOUS
+        """Who asks.
+
+        Raises Unauthorized, LimitReached after too many wrong keys, BadInput for two different ones, and Forbidden for
+        what changes something by a cookie without our page's token.
+        """
+        shown = credential_of(request, ours_only=not self.needs_key)
         if shown is None:
-            raise Unauthorized("This needs an API key: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
+            return await self._logged_in(request)
+        if self.needs_key:
+            return _identity(await self.right_key(request, shown))
+        key = self._ring.find(shown)
+        return _identity(key) if key else ANONYMOUS
+
+    async def right_key(self, request: web.Request, shown: Credential) -> Key:
+        """The key that was shown. Raises Unauthorized, LimitReached after too many wrong ones."""
+        key = self._ring.find(shown)
         if key is None:
-            self._count(request)
+            self.count(request)
             await self._ring.renewed()  # it may have been made a moment ago
             key = self._ring.find(shown)
         if key is None:
             raise Unauthorized("The API key is not valid: it is unknown, expired or revoked.")
-        return _identity(key)
+        return key
 
-    def _count(self, request: web.Request) -> None:
-        """A key that is not known, yet."""
+    async def _logged_in(self, request: web.Request) -> Identity:
+        """Whom the request's cookie stands for."""
+        session = session_of(request)
+        identity = self._known(session) if session else None
+        if session and identity:
+            check_csrf(request, session)
+            request[SESSION] = session
+            return identity
+        if not self.needs_key:
+            return ANONYMOUS
+        raise Unauthorized("This needs an API key: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
+
+    def _known(self, session: Session) -> Identity | None:
+        """None for a login whose key has ended."""
+        key = self._ring.living(session.id) if session.who is Who.KEY else None
+        return _identity(key) if key else None
+
+    def count(self, request: web.Request) -> None:
+        """A key that is not known, yet. Raises LimitReached."""
         self._metrics.refused("wrong_key")
         try:
             self._failures.note(request.remote or "")

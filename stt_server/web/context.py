@@ -19,6 +19,7 @@ class Identity:
     name: str
     scopes: frozenset[Scope]
     limits: KeyLimits = NO_LIMITS
+    person: str | None = None  # the contributor whose token logged in, where no key did; then `id` is that person's
 
 
 ANONYMOUS: Final = Identity("anonymous", "anonymous", ALL_SCOPES)  # everybody, on a server that asks for no keys

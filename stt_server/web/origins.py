@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PREFLIGHT_S: Final = "600"  # how long a browser remembers what it may
 EXPOSED: Final = "Retry-After, X-Earloop-Error, X-Earloop-Language, X-Earloop-Model"
-_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Origins:
@@ -46,7 +46,7 @@ class Origins:
             raise Forbidden(
                 f"This server does not go by the name {host_name(host)!r}; its operator can add it to `allowed_hosts`."
             )
-        if (request.method not in _SAFE or wants_socket(request)) and not self._welcome(request):
+        if (request.method not in SAFE or wants_socket(request)) and not self._welcome(request):
             raise Forbidden(
                 "A page of another site may not use this server; its operator can add the site to `allowed_origins`."
             )
@@ -86,12 +86,15 @@ class Origins:
             return is_address(name) or "." not in name
         return not self._hosts
 
-    def _welcome(self, request: web.Request) -> bool:
+    def is_own(self, request: web.Request) -> bool:
+        """Whether no page of elsewhere sent it: one of ours did, or no page at all."""
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None:
             return request.headers.get("Sec-Fetch-Site", "none") in {"none", "same-origin"}
-        own = origin.partition("://")[2].casefold() == request.headers.get(hdrs.HOST, "").casefold() != ""
-        return own or origin.casefold() in self._origins
+        return origin.partition("://")[2].casefold() == request.headers.get(hdrs.HOST, "").casefold() != ""
+
+    def _welcome(self, request: web.Request) -> bool:
+        return self.is_own(request) or request.headers.get(hdrs.ORIGIN, "").casefold() in self._origins
 
 
 ORIGINS: Final = web.AppKey("origins", Origins)

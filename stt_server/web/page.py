@@ -1,4 +1,4 @@
-"""The page on `/`, its files, and the headers that keep a browser from running anything else."""
+"""The pages, their files, and the headers that keep a browser from running anything else."""
 
 from __future__ import annotations
 
@@ -13,10 +13,20 @@ from stt_server.web.addresses import host_name, is_loopback
 
 PAGES: Final = Path(__file__).parent / "pages"
 STATIC: Final = Path(__file__).parent / "static"
+TABLE: Final = {  # where each page stands; a page is added here and in routes.py
+    "/": "index.html",
+    "/tag": "tag.html",
+    "/record": "record.html",
+    "/datasets": "datasets.html",
+    "/consent": "consent.html",
+    "/login": "login.html",
+}
 
-# No inline script or style, nothing from elsewhere, nobody may frame us. `'self'` in connect-src covers our WebSocket.
+# No inline script or style, nothing from elsewhere, nobody may frame us. `'self'` in connect-src covers our WebSocket;
+# `blob:` is what a page has recorded or fetched itself and plays.
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "media-src 'self' blob:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"  # for what is no page: nothing may run from it
@@ -33,13 +43,13 @@ CACHE: Final = "no-cache"
 TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
-async def front(_: web.Request) -> web.StreamResponse:
-    """The page."""
-    return web.FileResponse(PAGES / "index.html", headers={"Cache-Control": CACHE})
+async def show(request: web.Request) -> web.StreamResponse:
+    """The page at this path."""
+    return web.FileResponse(PAGES / TABLE[request.path], headers={"Cache-Control": CACHE})
 
 
 async def static(request: web.Request) -> web.FileResponse:
-    """A file of the page. Raises NotFound."""
+    """A file of the pages. Raises NotFound."""
     name = request.match_info["name"]
     if name not in _static_files():
         raise NotFound(f"There is nothing at {request.path}.")
@@ -54,7 +64,7 @@ def _static_files() -> frozenset[str]:
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """On every answer: no sniffing of types, no frame around it, no word of which server this is."""
-    ours = request.path == "/" or request.path.startswith("/static/")
+    ours = request.path in TABLE or request.path.startswith("/static/")
     response.headers.update(_ALWAYS)
     response.headers["Content-Security-Policy"] = POLICY if ours else NOTHING
     response.headers.setdefault("Cache-Control", CACHE if ours else "no-store")

@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from stt_server.store.rights import Scope
-from stt_server.web import description, health, page, parking, streams, transcriptions, uploads
+from stt_server.web import description, health, login, page, parking, streams, transcriptions, uploads
 from stt_server.web.access import ACCESS, Access, check_access, settle
 from stt_server.web.context import SERVICES
 from stt_server.web.errors import render_errors
 from stt_server.web.origins import ORIGINS, Origins, check_origin
 from stt_server.web.route import WEBSOCKET, Route, add_routes
+from stt_server.web.signing import SIGNER, Signer
 
 if TYPE_CHECKING:
     from stt_server.services import Services
 
 ROUTES: Final = (
-    Route("GET", "/", page.front, None, "the page"),
-    Route("GET", "/static/{name}", page.static, None, "a file of the page"),
+    Route("GET", "/", page.show, None, "the page"),
+    Route("GET", "/record", page.show, None, "a page to say the sentences of a dataset"),
+    Route("GET", "/tag", page.show, None, "a page to judge clips"),
+    Route("GET", "/datasets", page.show, None, "a page to make datasets and look through clips"),
+    Route("GET", "/login", page.show, None, "a page to show a key once, for a cookie"),
+    Route("GET", "/static/{name}", page.static, None, "a file of the pages"),
     Route("GET", "/openapi.json", description.openapi, None, "the plain routes, described"),
     Route("GET", "/healthz", health.healthz, None, "is the server alive?"),
     Route("GET", "/readyz", health.readyz, None, "does it take new streams?"),
@@ -31,6 +36,9 @@ ROUTES: Final = (
     Route("POST", "/v1/audio/translations", transcriptions.translate, Scope.STREAM, "refused: nothing is translated"),
     Route("GET", "/v1/models/{model}", transcriptions.model, Scope.STREAM, "one of them"),
     Route("GET", "/v1/models", health.models, Scope.STREAM, "the models a client may name"),
+    Route("GET", "/v1/me", login.me, None, "who asks, and what that one may"),
+    Route("POST", "/v1/login", login.login, None, "let a page in by a key"),
+    Route("POST", "/v1/logout", login.logout, None, "let it out again"),
     Route("GET", "/metrics", health.metrics, Scope.MONITOR, "measurements for Prometheus"),
 )
 
@@ -39,6 +47,7 @@ def application(services: Services) -> web.Application:
     """The routes over these services, behind what every request passes. Raises BadOption for an impossible origin."""
     app = web.Application(middlewares=[render_errors, check_origin, check_access])
     app[SERVICES] = services
+    app[SIGNER] = Signer(services.secret)
     app[ORIGINS] = origins = Origins(services.settings)
     app[ACCESS] = Access(services)
     parking.install(app, services)

@@ -13,7 +13,7 @@ import asyncio
 import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
@@ -78,6 +78,23 @@ class Database:
             return await asyncio.wait_for(asyncio.shield(call), RUN_S)
         except TimeoutError:
             raise Unavailable(f"The database did not answer within {RUN_S:g} s; try again later.") from None
+
+    def scrub(self) -> bool:
+        """Leave nothing of deleted rows in SQLite's write-ahead log; False while somebody still reads from it.
+
+        PostgreSQL does the same by itself, in its autovacuum.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return True
+        with (
+            _as_ours(self._engine.url),
+            closing(self._engine.raw_connection()) as connection,
+            closing(connection.cursor()) as cursor,
+        ):
+            cursor.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy, *_ = cursor.fetchone() or (1,)
+        return not busy
 
     @property
     def place(self) -> str:
@@ -182,6 +199,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = NORMAL",
         "PRAGMA foreign_keys = ON",
+        "PRAGMA secure_delete = ON",  # what is withdrawn is overwritten, not only unlinked
     ):
         connection.execute(statement).close()
 

@@ -43,6 +43,11 @@ class Metrics:
         self._failures = self._counter("failures", "Streams and requests that failed, by error code", ["code"])
         self._refused = self._counter("refused", "Streams and requests refused at the door, by reason", ["reason"])
         self._store = self._counter("store_failures", "Times the database could not be read or written")
+        self._kept = self._counter("clips_kept", "Clips kept of those who agreed, by origin", ["origin"])
+        self._dropped = self._counter(
+            "clips_dropped", "Utterances of those who agreed that are no clip, by reason", ["reason"]
+        )
+        self._waiting = Gauge("earloop_clips_waiting", "Utterances that wait for the recorder", registry=self.registry)
         self._chunk = self._histogram(
             "chunk_latency_seconds", "From the arrival of audio that filled a step to its events"
         )
@@ -91,6 +96,16 @@ class Metrics:
 
     def store_failed(self) -> None:
         self._store.inc()
+
+    def clip_kept(self, origin: str) -> None:
+        self._kept.labels(origin).inc()
+
+    def clip_dropped(self, reason: str) -> None:
+        """`reason` is the recorder's own word or the code of an error."""
+        self._dropped.labels(reason).inc()
+
+    def clips_waiting(self, takes: int) -> None:
+        self._waiting.set(takes)
 
     def audio(self, seconds: float) -> None:
         self._audio.inc(seconds)

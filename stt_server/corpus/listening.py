@@ -70,13 +70,13 @@ def listen(path: Path) -> Heard:
             peak = max(peak, float(level.max()))
             clipped += int(np.count_nonzero(level >= FULL_SCALE))
             content.update(to_int16(block).astype("<i2").tobytes())
-            powers.append(_powers(block, hop))
+            powers.append(powers_of(block, hop))
             piece, state = convert(block, state)
             speech += int(vad.process(piece).sum())
         speech += int(vad.process(convert.flush(state)).sum())
         rate, channels = audio.sample_rate, audio.channels
     shape = (samples / rate, peak, clipped / samples, speech * FRAME_MS / 1000, rate, channels)
-    return Heard(*shape, content.digest(), _outline(np.concatenate(powers)))
+    return Heard(*shape, content.digest(), outline_of(np.concatenate(powers)))
 
 
 def listen_to_all(
@@ -91,7 +91,7 @@ def listen_to_all(
     return heard
 
 
-def _powers(block: Samples, hop: int) -> Samples:
+def powers_of(block: Samples, hop: int) -> Samples:
     """Mean power of every whole hop of a block, of the block where it is shorter."""
     whole = len(block) // hop * hop
     frames = block[:whole].reshape(-1, hop) if whole else block[None]
@@ -99,7 +99,7 @@ def _powers(block: Samples, hop: int) -> Samples:
     return powers
 
 
-def _outline(powers: Samples) -> bytes:
+def outline_of(powers: Samples) -> bytes:
     """64 levels in dB less their mean, scaled to the largest, as signed bytes."""
     decibels = 10 * np.log10(np.maximum(powers, QUIETEST))
     points = np.interp(np.linspace(0, len(decibels) - 1, OUTLINE_POINTS), np.arange(len(decibels)), decibels)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from stt_server.engine.inbox import Piece
 from stt_server.errors import Conflict, EarloopError, TimedOut, TooLarge
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     from stt_server.messages import Event, Open, Ready
 
 PIECE_S: Final = 0.5  # as much as the batcher takes at once
+
+
+class Witness(Protocol):
+    """Who is told what a session takes and says, on its event loop; must be quick and never raise."""
+
+    def took(self, data: bytes) -> None:
+        """Audio went into the queue: exactly what will be heard, whatever a `send` was cut to."""
+
+    def said(self, event: Event) -> None: ...
 
 
 class Session:
@@ -51,6 +60,7 @@ class Session:
         self.id = ready.session
         self.options = options
         self.lane = lane
+        self.witness: Witness | None = None
         self._inbox = inbox
         self._limits = limits
         self._clock = clock
@@ -203,6 +213,8 @@ class Session:
             return False
         if isinstance(piece.command, Audio):
             self.received_bytes += len(piece.command.data)
+            if self.witness is not None:
+                self.witness.took(piece.command.data)
         else:
             self.received_commands += 1
         return True
@@ -210,6 +222,8 @@ class Session:
     # --------------------------------------------------------------------------------------------------------- reading
 
     def _deliver(self, event: Event) -> None:
+        if self.witness is not None:
+            self.witness.said(event)
         if isinstance(event, Finished | Failed):
             self._end(event.error if isinstance(event, Failed) else None)
         if not self._events:

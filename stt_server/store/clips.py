@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ID_BYTES: Final = 16
 MOST_LISTED: Final = 500
+MOST_LIKE: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,13 @@ def new_id() -> str:
 
 
 def insert_clip(connection: Connection, clip: KeptClip, allowance: Allowance = NO_LIMIT) -> None:
-    """Keep a clip whose bytes are there.
+    """Keep a clip whose bytes are there. Raises as `check_clip`."""
+    check_clip(connection, clip, allowance)
+    connection.execute(insert(CLIPS).values(_as_row(clip)))
+
+
+def check_clip(connection: Connection, clip: KeptClip, allowance: Allowance = NO_LIMIT) -> None:
+    """Whether a clip may be kept.
 
     Raises Conflict where its consent has ended, its person has withdrawn or the same samples of the same person are
     kept already; LimitReached where the person has given as much as one may; BadOption for a clip without a basis.
@@ -107,7 +114,27 @@ def insert_clip(connection: Connection, clip: KeptClip, allowance: Allowance = N
     _check_consent(connection, clip)
     _check_new(connection, clip)
     _check_room(connection, clip, allowance)
-    connection.execute(insert(CLIPS).values(_as_row(clip)))
+
+
+def join_dataset(connection: Connection, clip_id: str, name: str, now: datetime) -> None:
+    """Put a clip into a dataset. Raises NotFound."""
+    dataset_id = connection.scalar(select(DATASETS.c.id).where(DATASETS.c.name == name))
+    if dataset_id is None:
+        raise NotFound(f"There is no dataset {name[:100]!r}.", field="dataset")
+    connection.execute(insert(DATASET_CLIPS).values(dataset_id=dataset_id, clip_id=clip_id, added=now))
+
+
+def like(connection: Connection, clip: KeptClip, within_s: float) -> list[tuple[str, bytes]]:
+    """Earlier clips of the same person, about as long, in which the same was heard: (id, fingerprint), newest first."""
+    query = (
+        select(CLIPS.c.id, CLIPS.c.fingerprint)
+        .where(_same_person(clip.person_id), CLIPS.c.hypothesis == clip.hypothesis, CLIPS.c.duplicate_of.is_(None))
+        .where(CLIPS.c.duration_s.between(clip.duration_s - within_s, clip.duration_s + within_s))
+        .where(CLIPS.c.fingerprint.is_not(None))
+        .order_by(CLIPS.c.created.desc())
+        .limit(MOST_LIKE)
+    )
+    return [(row.id, row.fingerprint) for row in connection.execute(query)]
 
 
 def get(connection: Connection, clip_id: str) -> KeptClip:
@@ -153,7 +180,7 @@ def _check_consent(connection: Connection, clip: KeptClip) -> None:
     query = select(CONSENTS).where(CONSENTS.c.id == clip.consent_id).with_for_update(read=True)
     row = connection.execute(query).one_or_none()
     over = row is None or row.ended is not None or (row.expires is not None and row.expires <= clip.created)
-    if over or row is None or row.person_id != clip.person_id:
+    if over or row is None or row.person_id != clip.person_id or "training" not in row.purposes.split():
         raise Conflict("The consent behind this clip has ended; it is not kept.")
 
 

@@ -20,7 +20,7 @@ from aiohttp import web
 from stt_server.errors import Forbidden, LimitReached, Unauthorized
 from stt_server.logs import EventLog
 from stt_server.store import keys
-from stt_server.store.rights import allows
+from stt_server.store.rights import ALL_SCOPES, KeyLimits, Scope, allows
 from stt_server.store.ring import now
 from stt_server.web.addresses import is_loopback
 from stt_server.web.context import ANONYMOUS, IDENTITY, MAY_OPEN, Identity
@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     from stt_server.services import Services
     from stt_server.store.database import Database
     from stt_server.store.keys import Credential, Key
+    from stt_server.store.people import Person
     from stt_server.web.route import Handler
+
+CONTRIBUTORS: Final = frozenset({Scope.CONTRIBUTE})  # what a contributor's token opens by itself
+CONTRIBUTORS_LIMITS: Final = KeyLimits(max_uploads=2, requests_per_minute=120)  # a recorder asks twice for each clip
 
 log = EventLog("access")
 
@@ -49,7 +53,7 @@ class Access:
         self._open = services.settings.open
         self._on_loopback = is_loopback(services.settings.host)
         self._failures = Failures()
-        self._store = services.store
+        self._people = services.consents
         self.quotas = Quotas(services.keys)
         services.keys.watch(self.quotas.settle)
         services.engines.watch(self.quotas.opened)
@@ -83,6 +87,17 @@ class Access:
             raise Unauthorized("The API key is not valid: it is unknown, expired or revoked.")
         return key
 
+    async def right_person(self, request: web.Request, shown: Credential) -> Person:
+        """The contributor whose token was shown. Raises as `right_key`."""
+        person = self._people.find(shown)
+        if person is None:
+            self.count(request)
+            await self._people.renewed()
+            person = self._people.find(shown)
+        if person is None:
+            raise Unauthorized("The contributor's token is not valid.")
+        return person
+
     async def _logged_in(self, request: web.Request) -> Identity:
         """Whom the request's cookie stands for."""
         session = session_of(request)
@@ -97,11 +112,15 @@ class Access:
 
     def _known(self, session: Session) -> Identity | None:
         """None for a login whose key has ended."""
-        key = self._ring.living(session.id) if session.who is Who.KEY else None
-        return _identity(key) if key else None
+        if session.who is Who.KEY:
+            key = self._ring.living(session.id)
+            return _identity(key) if key else None
+        person = self._people.person(session.id)
+        scopes = CONTRIBUTORS if self.needs_key else ALL_SCOPES
+        return Identity(person.id, "contributor", scopes, CONTRIBUTORS_LIMITS, person.id) if person else None
 
     def count(self, request: web.Request) -> None:
-        """A key that is not known, yet. Raises LimitReached."""
+        """Note a key that is not known, yet. Raises LimitReached."""
         self._metrics.refused("wrong_key")
         try:
             self._failures.note(request.remote or "")

@@ -9,9 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stt_server.errors import Unauthorized
 from stt_server.store.keys import Credential, parse_key
+from stt_server.store.people import parse_token
 from stt_server.web import sessions
 from stt_server.web.access import ACCESS
+from stt_server.web.context import IDENTITY
 from stt_server.web.payloads import read_json
+from stt_server.web.people import person_of
 from stt_server.web.sessions import SESSION, Who, csrf_token
 
 if TYPE_CHECKING:
@@ -29,11 +32,17 @@ class Login(BaseModel):
 
 
 async def login(request: web.Request) -> web.Response:
-    """Let a page in by a key. Raises Unauthorized, LimitReached after too many wrong ones, BadInput."""
+    """Let a page in by a key or a contributor's token.
+
+    Raises Unauthorized, LimitReached after too many wrong ones, BadInput.
+    """
     shown = (await read_json(request, Login, BOUND_BYTES)).key.strip()
-    key = await request.app[ACCESS].right_key(request, parse_key(shown) or Credential("", shown))
-    response = web.Response(status=204)
-    sessions.begin(request, response, Who.KEY, key.id)
+    access, response = request.app[ACCESS], web.Response(status=204)
+    if token := parse_token(shown):
+        sessions.begin(request, response, Who.PERSON, (await access.right_person(request, token)).id)
+    else:
+        key = await access.right_key(request, parse_key(shown) or Credential("", shown))
+        sessions.begin(request, response, Who.KEY, key.id)
     return response
 
 
@@ -53,7 +62,7 @@ async def me(request: web.Request) -> web.Response:
         identity = None
     session = request[SESSION] if SESSION in request else None  # noqa: SIM401 - `get` has no type
     told = {
-        "person": _person(identity),
+        "person": await _person(request, identity),
         "name": identity.name if identity else "",
         "scopes": sorted(identity.scopes) if identity else [],
         "open": not access.needs_key,
@@ -62,5 +71,10 @@ async def me(request: web.Request) -> web.Response:
     return web.json_response(told)
 
 
-def _person(identity: Identity | None) -> str | None:
-    return identity.person if identity else None
+async def _person(request: web.Request, identity: Identity | None) -> str | None:
+    """Whom clips and votes of this request would be of, if that one has given or judged before."""
+    if identity is None:
+        return None
+    request[IDENTITY] = identity  # which the middleware sets only where a scope is needed
+    person = await person_of(request)
+    return person.id if person else None

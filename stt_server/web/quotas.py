@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from stt_server.web.route import Route
 
 MINUTE_S: Final = 60.0
+_COUNTED: Final = frozenset({Scope.STREAM, Scope.CONTRIBUTE})  # what hears audio or keeps it
 
 # Who asked for what runs now. Sessions open deep in handlers and in tasks of theirs; the context follows them there,
 # so that no handler can forget whose audio it is.
@@ -64,7 +65,7 @@ class Quotas:
         given False, for it may not have another.
         """
         live, upload = route.method == WEBSOCKET, route.method in {"POST", "PUT"}
-        if identity is ANONYMOUS or route.scope is not Scope.STREAM or not (live or upload):
+        if identity is ANONYMOUS or route.scope not in _COUNTED or not (live or upload):
             yield True
             return
         self._check_audio(identity)
@@ -87,8 +88,8 @@ class Quotas:
     def opened(self, session: Session) -> None:
         """A session began, in the context of whoever asked for it. One too many fails, parked ones included."""
         identity, live = _caller.get()
-        if identity is ANONYMOUS:
-            return
+        if identity is ANONYMOUS or identity.person:
+            return  # no key is there to be charged
         self._tabs[session] = _Tab(identity, live)
         if live and (over := self._over(identity, sum(1 for _ in self._live_sessions(identity)), live=True)):
             session.fail(over)

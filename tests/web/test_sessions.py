@@ -1,11 +1,14 @@
 """Logging in at a page: against a real server, with aiohttp's real cookies."""
 
 import time
+from datetime import UTC, datetime
 from http.cookies import SimpleCookie
 
 import aiohttp
 import pytest
 
+from stt_server.store import people
+from stt_server.store.database import Database
 from stt_server.store.rights import Scope
 from stt_server.web import logins, sessions
 from stt_server.web.sessions import COOKIE, CSRF_HEADER
@@ -181,3 +184,58 @@ async def test_a_page_of_elsewhere_cannot_log_anybody_in(start: Start, http):
     ) as answer:
         assert answer.status == 403
         assert COOKIE not in answer.cookies
+
+
+# ------------------------------------------------------------------------------------------ contributors by their token
+
+
+async def make_person(server: Server) -> tuple[str, str]:
+    """A contributor's id and token."""
+
+    def create(database: Database) -> tuple[str, str]:
+        with database.write() as connection:
+            person, token = people.create(connection, datetime.now(UTC))
+            return person.id, token
+
+    return await server.services.store.run(create)
+
+
+async def test_a_contributor_logs_in_by_the_token_from_the_moment_it_was_made_and_may_give_clips_alone(
+    start: Start, http
+):
+    server = await start()
+    await make_key(server)
+    person, token = await make_person(server)
+    cookie = await log_in(http, server, token)
+    told = await me(http, server, cookie)
+    assert (told["person"], told["scopes"], told["open"]) == (person, ["contribute"], False)
+    assert told["csrf"]
+    async with http.get(f"{server.url}/v1/models", cookies=cookie) as answer:
+        assert answer.status == 403
+
+
+async def test_on_an_open_server_a_contributor_who_logs_in_may_do_no_less_than_before(server: Server, http):
+    person, token = await make_person(server)
+    told = await me(http, server, await log_in(http, server, token))
+    assert (told["person"], told["scopes"], told["open"]) == (person, sorted(Scope), True)
+
+
+async def test_a_wrong_token_is_refused_and_counted(start: Start, http, monkeypatch):
+    monkeypatch.setattr(logins, "AT_ONCE", 1)
+    server = await start()
+    _, token = await make_person(server)
+    answers = []
+    for wrong in (token[:-1], "elc_0123456789abcdef_x"):
+        async with http.post(f"{server.url}/v1/login", json={"key": wrong}) as answer:
+            answers.append(answer.status)
+    assert answers == [401, 429]
+
+
+async def test_what_a_contributor_streams_after_a_login_is_charged_to_no_key(server: Server, http):
+    _, token = await make_person(server)
+    cookie = await log_in(http, server, token)
+    csrf = (await me(http, server, cookie))["csrf"]
+    async with http.post(f"{server.url}/stt", data=wav(), cookies=cookie, headers={CSRF_HEADER: csrf}) as answer:
+        assert (answer.status, await answer.text()) == (200, "la la la")
+    await server.services.keys.renewed()
+    assert server.counted("earloop_store_failures_total") == 0

@@ -40,11 +40,12 @@ class Why(StrEnum):
     OWNER = "owner"  # their person takes back these
     CURATOR = "curator"
     EXPIRY = "expiry"  # nobody judged them in time
+    LOST = "lost"  # their bytes are gone from the object store
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What went. `snapshots` are the ids of those that have tombstones now: what learned from one is known by its id."""
+    """What went. `snapshots` are ids of those that have tombstones now; what learned from one is known by its id."""
 
     clips: int = 0
     votes: int = 0

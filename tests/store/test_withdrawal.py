@@ -1,0 +1,93 @@
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from stt_server.store import audit
+from stt_server.store.database import Database, open_database
+from stt_server.store.rights import Purpose
+from stt_server.store.tables import CLIPS, SNAPSHOT_CLIPS
+from stt_server.store.withdrawal import BATCH, Why, narrow, remove_clips
+from tests.store.giving import clip, counts, giver, judge, now, publish
+
+
+@pytest.fixture
+def database(tmp_path: Path, database_url: str):
+    with closing(open_database(tmp_path, database_url)) as opened:
+        yield opened
+
+
+def test_a_clip_takes_all_that_was_said_of_it_along_and_leaves_a_tombstone(database: Database):
+    _, given = giver(database)
+    tagger, _ = giver(database)
+    going, staying = clip(database, given), clip(database, given)
+    for each in (going, staying):
+        judge(database, each, tagger)
+    snapshot = publish(database, going, staying)
+    with database.write() as connection:
+        removed = remove_clips(connection, [going.id, "gone"], "tester", Why.CURATOR)
+        rows = {row.clip_id: row for row in connection.execute(select(SNAPSHOT_CLIPS))}
+    assert (removed.clips, removed.votes, removed.snapshots) == (1, 1, {snapshot})
+    assert rows[going.id].text is None
+    assert rows[going.id].withdrawn is not None
+    assert (rows[staying.id].text, rows[staying.id].withdrawn) == ("la la", None)
+    assert counts(database) == {
+        "clips": 1,
+        "votes": 1,
+        "leases": 1,
+        "skips": 1,
+        "dataset_clips": 1,
+        "snapshot_clips": 2,
+        "erasures": 1,
+    }
+
+
+def test_more_clips_than_a_statement_takes_leave_at_once(database: Database):
+    _, given = giver(database)
+    first = clip(database, given)
+    with database.write() as connection:
+        row = dict(connection.execute(select(CLIPS).where(CLIPS.c.id == first.id)).one()._mapping)
+        more = [row | {"id": f"c{n}", "object_key": f"k{n}", "sha256": n.to_bytes(32)} for n in range(BATCH + 2)]
+        connection.execute(CLIPS.insert(), more)
+        removed = remove_clips(connection, [first.id, *(each["id"] for each in more)], "tester", Why.EXPIRY)
+    assert removed.clips == BATCH + 3
+    assert counts(database)["erasures"] == BATCH + 3
+
+
+def test_what_was_judged_with_a_clip_that_leaves_is_judged_with_the_next_of_its_kind(database: Database):
+    _, given = giver(database)
+    head, oldest, newest = (clip(database, given) for _ in range(3))
+    with database.write() as connection:
+        connection.execute(update(CLIPS).where(CLIPS.c.id.in_([oldest.id, newest.id])).values(duplicate_of=head.id))
+        remove_clips(connection, [head.id], "tester", Why.CURATOR)
+        rows = {row.id: row.duplicate_of for row in connection.execute(select(CLIPS))}
+    assert rows == {oldest.id: None, newest.id: oldest.id}
+
+
+def test_taking_the_release_back_keeps_clips_for_training_and_buries_them_in_what_was_released(database: Database):
+    person, given = giver(database, Purpose.TRAINING, Purpose.RELEASE)
+    other, others = giver(database, Purpose.TRAINING, Purpose.RELEASE)
+    mine, theirs = clip(database, given), clip(database, others)
+    public = publish(database, mine, theirs, purpose="release")
+    publish(database, mine, theirs)
+    with database.write() as connection:
+        assert narrow(connection, person.id, frozenset({Purpose.TRAINING})) == 1
+        assert narrow(connection, person.id, frozenset({Purpose.TRAINING})) == 0
+        purposes = {row.id: row.purposes for row in connection.execute(select(CLIPS))}
+        buried = connection.execute(select(SNAPSHOT_CLIPS).where(SNAPSHOT_CLIPS.c.withdrawn.is_not(None))).all()
+    assert purposes == {mine.id: "training", theirs.id: "release training"}
+    assert [(row.snapshot_id, row.clip_id) for row in buried] == [(public, mine.id)]
+    assert other.id != person.id
+
+
+def test_the_audit_log_says_how_many_and_why_and_refuses_what_could_be_speech(database: Database):
+    person, given = giver(database)
+    kept = clip(database, given)
+    with database.write() as connection:
+        remove_clips(connection, [kept.id], person.id, Why.OWNER, person.id)
+        (entry,) = audit.of(connection, person.id)
+        with pytest.raises(ValueError, match="numbers and single words"):
+            audit.note(connection, now(), "clips_removed", "tester", "clips", said="turn on the light")
+    assert (entry.action, entry.actor) == ("clips_removed", person.id)
+    assert entry.details == {"why": "owner", "clips": 1, "votes": 0, "snapshots": 0}

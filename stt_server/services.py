@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from stt_server.collection.keeping import Rules
+from stt_server.collection.recorder import Recorder
 from stt_server.collection.ring import open_consents
+from stt_server.collection.sweep import Sweeping
 from stt_server.engine.engines import Engines
 from stt_server.engine.limits import Limits
 from stt_server.logs import EventLog
@@ -18,7 +22,9 @@ from stt_server.speech.golden import check_golden
 from stt_server.speech.recognizer import Recognizer as BundleRecognizer
 from stt_server.speech.recognizer import RecognizerSettings
 from stt_server.store import signing
+from stt_server.store.clips import Allowance
 from stt_server.store.database import open_database
+from stt_server.store.objects import open_objects
 from stt_server.store.ring import open_ring
 
 if TYPE_CHECKING:
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
     from stt_server.engine.interface import Recognizer
     from stt_server.settings import Settings
     from stt_server.store.database import Database
+    from stt_server.store.objects import ObjectStore
     from stt_server.store.ring import KeyRing
 
 log = EventLog("services")
@@ -41,6 +48,8 @@ class Services:
     store: Database
     keys: KeyRing
     consents: ConsentRing
+    objects: ObjectStore
+    recorder: Recorder
     secret: bytes = field(repr=False)  # that cookies and links are signed with
 
 
@@ -51,14 +60,18 @@ async def open_services(settings: Settings, recognizer: Recognizer | None = None
     Raises NotFound or BadBundle for a model that is not there or damaged, and what `open_database` raises.
     """
     metrics = Metrics(metadata.version("earloop"))
-    async with _store(settings, metrics) as (store, keys), _consents(settings, metrics, store) as consents:
+    async with (
+        _store(settings, metrics) as (store, keys),
+        _consents(settings, metrics, store) as consents,
+        _collection(settings, metrics, store) as (objects, recorder),
+    ):
         secret = await store.run(signing.secret)
         if recognizer is None:
             recognizer = await asyncio.to_thread(load_recognizer, settings)
         engines = Engines(recognizer, limits(settings), metrics, count=settings.engines)
         engines.start()
         try:
-            yield Services(settings, metrics, engines, store, keys, consents, secret)
+            yield Services(settings, metrics, engines, store, keys, consents, objects, recorder, secret)
         finally:
             engines.close()
 
@@ -83,6 +96,22 @@ async def _consents(settings: Settings, metrics: Metrics, store: Database) -> As
         yield consents
     finally:
         await consents.close()
+
+
+@asynccontextmanager
+async def _collection(
+    settings: Settings, metrics: Metrics, store: Database
+) -> AsyncIterator[tuple[ObjectStore, Recorder]]:
+    """Where clips go, who writes them, and who tidies up, also while nothing is collected: people still withdraw."""
+    objects = await asyncio.to_thread(open_objects, settings.data, settings.objects)
+    recorder = Recorder(store, objects, rules(settings), metrics)
+    recorder.start()
+    sweeping = Sweeping(store, objects, metrics)
+    try:
+        yield objects, recorder
+    finally:
+        await asyncio.to_thread(recorder.close)
+        await sweeping.close()
 
 
 def load_recognizer(settings: Settings) -> Recognizer:
@@ -120,4 +149,16 @@ def limits(settings: Settings) -> Limits:
         max_queue_s=settings.max_queue_s,
         lag_notice_ms=settings.lag_notice_ms,
         write_timeout_s=settings.write_timeout_s,
+    )
+
+
+def rules(settings: Settings) -> Rules:
+    """What the settings say of clips, as the recorder takes it."""
+    return Rules(
+        share=settings.collect_share,
+        least_s=settings.clip_min_s,
+        least_confidence=settings.clip_min_confidence,
+        least_snr_db=settings.clip_min_snr_db,
+        allowance=Allowance(settings.clips_per_day, settings.clip_hours),
+        expiry=timedelta(days=settings.clip_expiry_days) if settings.clip_expiry_days else None,
     )

@@ -76,6 +76,22 @@ class Settings(BaseSettings):
         None, description="File with the words that contributors agree to, plain text; none is the shipped ones"
     )
 
+    collect_share: float = Field(
+        1, ge=0, le=1, description="Share of the utterances of those who agreed that is kept, drawn by chance"
+    )
+    clips_per_day: int = Field(500, ge=0, description="Clips kept of one contributor in a day of UTC; 0: no limit")
+    clip_hours: float = Field(20, ge=0, description="Hours of clips kept of one contributor; 0: no limit")
+    clip_min_s: float = Field(0.5, ge=0, le=60, description="Shorter utterances are not kept, nor asked to be judged")
+    clip_min_confidence: float = Field(
+        0, ge=0, le=1, description="Utterances whose words are less sure on average are not kept"
+    )
+    clip_min_snr_db: float = Field(
+        3, ge=0, le=60, description="Utterances whose speech stands less above the noise are not kept, in dB"
+    )
+    clip_expiry_days: int = Field(
+        90, ge=0, le=36500, description="Days after which a clip that nobody judged is deleted; 0: never"
+    )
+
     engines: int = Field(1, ge=1, le=64, description="Inference threads, each with its own batcher")
     threads: int = Field(1, ge=1, le=64, description="Threads inside one call of the acoustic model")
     max_streams: int = Field(64, ge=1, description="Live streams at once; the next is refused with 503")

@@ -164,6 +164,24 @@ def with_ids(connection: Connection, clip_ids: Iterable[str]) -> dict[str, KeptC
     return {row.id: _as_clip(row) for row in rows}
 
 
+def any_at_all(connection: Connection) -> bool:
+    """Whether a clip is kept."""
+    return connection.scalar(select(CLIPS.c.id).limit(1)) is not None
+
+
+def objects_of(connection: Connection, part: str) -> dict[str, tuple[str, datetime]]:
+    """The clips whose ids begin with `part`, hexadecimal: {object key: (id, when it was made)}."""
+    query = select(CLIPS.c.object_key, CLIPS.c.id, CLIPS.c.created)
+    rows = connection.execute(query.where(CLIPS.c.id >= part, CLIPS.c.id < f"{part}g"))  # g comes after f everywhere
+    return {row.object_key: (row.id, row.created) for row in rows}
+
+
+def expired(connection: Connection, now: datetime, limit: int = 1000) -> list[str]:
+    """The ids of clips that nobody has judged in time, some of them."""
+    query = select(CLIPS.c.id).where(CLIPS.c.expires.is_not(None), CLIPS.c.expires <= now, CLIPS.c.status == "waiting")
+    return list(connection.scalars(query.order_by(CLIPS.c.expires).limit(limit)))
+
+
 def _check_person(connection: Connection, clip: KeptClip) -> None:
     """Held to the end of the transaction, so that withdrawing comes before or after, never between."""
     if clip.person_id is None:

@@ -16,7 +16,7 @@ from training.augmentation.level import rms
 from training.augmentation.masks import draw_masks
 from training.augmentation.spectrum import SAMPLE_RATE, WINDOW, analyse, synthesise
 from training.batches import frames_in
-from training.data import surroundings
+from training.sources import surroundings
 from training.synthetic import Utterance, speak
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from training.augmentation.keys import Augmentation
     from training.augmentation.masks import Stripe
-    from training.data import Places
+    from training.places import Places
     from training.recipe import Recipe
 
     Samples = NDArray[np.float32]

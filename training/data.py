@@ -1,4 +1,4 @@
-"""From a recipe's sources to clips: corpora by name, synthetic speech made where it is missing, faults taken out."""
+"""From a recipe's sources to clips that are fit to be learned from: split, listened to, faults taken out."""
 
 from __future__ import annotations
 
@@ -6,78 +6,38 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stt_server.corpus.alphabets import alphabet_of
 from stt_server.corpus.checks import Kind, check_clips
-from stt_server.corpus.corpora import Corpus, find_corpus
-from stt_server.corpus.formats.table import read_corpus
 from stt_server.corpus.listening import Heard
-from stt_server.corpus.manifest import read_manifest
-from stt_server.corpus.noise import find_noise
 from stt_server.corpus.splits import holds_for
-from stt_server.errors import BadInput, BadOption, NotFound
+from stt_server.errors import BadInput
 from stt_server.speech.alphabet import Alphabet
-from stt_server.speech.files import read_audio
 from stt_server.speech.text import normalize
-from training.augmentation.lines import check_opus
-from training.batches import Surroundings
 from training.division import divide
 from training.preflight import listen_once
-from training.sentences import SentenceSource, read_sentences
-from training.synthetic import HELD_OUT, SyntheticCorpus
+from training.sources import clips_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from stt_server.corpus.checks import Finding
     from stt_server.corpus.clip import Clip
     from stt_server.corpus.listening import Outcome
-    from stt_server.corpus.noise import NoiseClip
-    from training.recipe import Recipe, Source, SyntheticSpeech
+    from training.places import Places
+    from training.recipe import Recipe
 
     Progress = Callable[[int, int], None]
 
 AUTO = "auto"
 FRAME_MS = 40.0
-SPEAKERS = 2
 # A recording that is in two of them is taken out of the later one, so that the test stays a test.
 SPLITS = ("test", "dev", "train")
 REPLAY = "replay"  # the part of what is learned beside the training clips
 # What a clip must not be in order to be learned from; to be recognised it may.
 PARDONED_IN_TEST = frozenset({Kind.TOO_LONG, Kind.TOO_MANY_CHARACTERS, Kind.NOT_IN_ALPHABET})
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where a run finds and keeps things: corpora (or none) and a folder for what it makes once for many runs."""
-
-    corpora: Path | None
-    cache: Path
-    recipe: Path | None = None
-
-    def dataset(self, name: str) -> Corpus | Path:
-        """A dataset's file or folder (written with a slash), beside the recipe or from here; else a corpus by name."""
-        for path in (self.recipe / name, Path(name)) if self.recipe else (Path(name),):
-            if path.is_file() or (path.is_dir() and "/" in name):
-                return path
-        if "/" in name and self.corpora is None:
-            raise NotFound(f"{name}: there is no such file or folder; name a dataset's list or folder")
-        return find_corpus(self.corpora, name)
-
-    def text(self, name: str) -> Path:
-        """A sentence file: by its whole path, beside the recipe, in the corpora folder, in a folder of it or beside."""
-        if Path(name).is_file() and Path(name).is_absolute():
-            return Path(name)
-        beside = [self.recipe / name] if self.recipe else []
-        root = self.corpora.absolute() if self.corpora else None
-        under = [root / name, *sorted(root.glob(f"*/{name}")), *sorted(root.parent.glob(f"*/{name}"))] if root else []
-        for path in [*beside, *under]:
-            if path.is_file():
-                return path
-        where = f"under {root}" if root else "in a corpora folder, for EARLOOP_CORPORA names none"
-        raise NotFound(f"there is no sentence file {name!r}, neither beside the recipe nor {where}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,28 +87,6 @@ class Gathering:
         return [*self.train.clips, *replayed, *self.dev.clips, *self.test.clips]
 
 
-def check_places(recipe: Recipe, places: Places) -> None:
-    """Find all that the recipe names, before an hour is spent on speaking what it does not lack.
-
-    Raises NotFound, BadOption where it names nothing to learn from, and Unsupported where Opus cannot be encoded.
-    """
-    data = recipe.data
-    if not data.train:
-        raise BadOption(
-            "there is nothing to learn from: name lists with --train, or `data.train` in a recipe", field="data"
-        )
-    for source in (*data.test, *data.dev, *data.train, *data.replay):
-        if source.corpus is not None:
-            places.dataset(source.corpus)
-        elif source.synthetic is not None and source.synthetic.sentences:
-            places.text(source.synthetic.sentences)
-    for name in recipe.lm.sentences if recipe.lm else ():
-        places.text(name)
-    list(_noises(data.noise, places))
-    if recipe.augmentation.opus or recipe.calm.opus:
-        check_opus()
-
-
 def gather(
     recipe: Recipe,
     places: Places,
@@ -168,13 +106,13 @@ def gather(
     data = recipe.data
     faults: list[Finding] = []
     listed = {
-        split: list(_listed(split, getattr(data, split), places, made, faults, whole=data.split)) for split in SPLITS
+        split: list(clips_of(split, getattr(data, split), places, made, faults, whole=data.split)) for split in SPLITS
     }
     divided = ""
     if data.split:
         division = divide(listed["train"], known)
         listed, divided = {split: list(division.parts[split]) for split in SPLITS}, division.told
-    replayed = list(_listed("train", data.replay, places, made, faults, whole=False))
+    replayed = list(clips_of("train", data.replay, places, made, faults, whole=False))
     every = [clip for pairs in (*(listed[split] for split in SPLITS), replayed) for clip, _ in pairs]
     heard = listen_once([clip.path for clip in every], places.cache, listened)
     alphabet = _alphabet(recipe, [clip for clip, _ in listed["train"]], base)
@@ -243,60 +181,3 @@ def _known(clip: Clip, heard: Mapping[Path, Outcome]) -> Clip:
     if duration_s is None and isinstance(outcome, Heard):
         duration_s = outcome.duration_s
     return replace(clip, text=normalize(clip.text), duration_s=duration_s)
-
-
-def _listed(
-    split: str, sources: Sequence[Source], places: Places, made: Progress, faults: list[Finding], *, whole: bool
-) -> Iterator[tuple[Clip, float]]:
-    """The clips of a part with their weights; of a `whole` that is still to be split with the splits they have."""
-    for source in sources:
-        for clip in _clips(source, split, places, made, faults):
-            named = clip.source if split == "train" else source.name or clip.source
-            yield replace(clip, split=clip.split if whole else split, source=named), source.weight
-
-
-def _clips(source: Source, split: str, places: Places, made: Progress, faults: list[Finding]) -> list[Clip]:
-    spoken = source.synthetic
-    if spoken is not None:
-        manifest = synthetic_corpus(spoken, places).make(SPEAKERS, lambda done: made(done, spoken.count))
-        return [replace(clip, split=None) for clip in read_manifest(manifest)]
-    found = places.dataset(source.corpus or "")
-    if isinstance(found, Corpus):
-        every = list(found.clips())
-    else:
-        reading = read_corpus(found)
-        every = reading.clips
-        faults += [replace(each, clip=replace(each.clip, split=split)) for each in reading.findings]
-    clips = [clip for clip in every if source.split in (None, clip.split)]
-    if not clips:
-        splits = ", ".join(sorted({str(clip.split) for clip in every})) or "no clips at all"
-        raise BadInput(f"the corpus {source.corpus!r} has no clips of split {source.split!r}; it has {splits}")
-    return clips
-
-
-def synthetic_corpus(recipe: SyntheticSpeech, places: Places) -> SyntheticCorpus:
-    """The corpus a recipe describes, in a folder of the cache named by all that is said in it and how.
-
-    Raises BadOption for a voice that is kept for evaluation kits.
-    """
-    kept = sorted(set(recipe.voices) & set(HELD_OUT))
-    if kept:
-        raise BadOption(f"the voice {kept[0]} is held out for evaluation kits; choose another", field="voices")
-    lines = list(read_sentences(places.text(recipe.sentences))) if recipe.sentences else []
-    source = SentenceSource(lines, recipe.by_rule)
-    corpus = SyntheticCorpus(places.cache, source, recipe.count, recipe.seed, recipe.voices)
-    said = hashlib.sha256("\n".join(map(repr, corpus.planned())).encode()).hexdigest()
-    return replace(corpus, folder=places.cache / f"synthetic-{said[:12]}")
-
-
-def surroundings(names: Sequence[str], places: Places) -> Surroundings:
-    """The noises and rooms a recipe names, decoded. Raises NotFound."""
-    heard = [(clip.kind, read_audio(clip.path)) for clip in _noises(names, places)]
-    return Surroundings([x for kind, x in heard if kind == "noise"], [x for kind, x in heard if kind == "rir"])
-
-
-def _noises(names: Sequence[str], places: Places) -> Iterator[NoiseClip]:
-    for name in names:
-        if places.corpora is None:
-            raise NotFound(f"no noise {name!r}: set EARLOOP_CORPORA to the folder that holds it")
-        yield from find_noise(places.corpora, name)

@@ -20,12 +20,14 @@ from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.features import FeatureRecipe, LogMel
 from training.architectures import architecture_of
 from training.batches import BatchMaker, plan_epoch
-from training.data import check_learnable, surroundings
+from training.data import check_learnable
 from training.distributed import ALONE
 from training.fit import set_normalisation
 from training.precision import choose_numerics
+from training.preparing import look, tell, write_language_model
 from training.probing import halvings_needed
-from training.run import decoded, learned_from, look, new_model, tell, write_language_model
+from training.rundir import decoded, learned_from, new_model
+from training.sources import surroundings
 from training.stepping import Stepper
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from training.clips import ClipArray
     from training.precision import Numerics
     from training.recipe import Recipe
-    from training.run import Run
+    from training.rundir import Run
     from training.terminal import Terminal
 
 FRAMES_A_SECOND = 100

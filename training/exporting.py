@@ -9,14 +9,15 @@ from stt_server.speech.alphabet import Alphabet
 from training.bundling import make_bundle
 from training.data import REPLAY, SPLITS, Gathered, Gathering
 from training.origin import read_origin
-from training.run import Run, ingredients
+from training.run import ingredients
+from training.rundir import Run
 from training.tuning import settled
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from stt_server.speech.bundle import Bundle
-    from training.data import Places
+    from training.places import Places
     from training.terminal import Terminal
 
 

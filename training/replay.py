@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from training.data import Places
+    from training.places import Places
     from training.recipe import Recipe
     from training.start import Base
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from stt_server.corpus.evaluation import Evaluation
     from training.bundling import Ingredients
     from training.checkpoints import Progress
-    from training.data import Gathering, Places
+    from training.data import Gathering
+    from training.places import Places
     from training.recipe import Schedule
     from training.report import Report
     from training.report.schema import Suspect

@@ -22,7 +22,7 @@ from training.export import check_int8, check_parity, export_onnx, rounded
 from training.fit import fit
 from training.listening import listen
 from training.recipe import load_recipe
-from training.run import new_model
+from training.rundir import new_model
 from training.synthetic import Utterance, speak
 
 if TYPE_CHECKING:

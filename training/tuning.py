@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from stt_server.speech.features import LogMel
     from training.batches import Surroundings
     from training.clips import ClipArray
-    from training.data import Gathered, Gathering, Places
+    from training.data import Gathered, Gathering
+    from training.places import Places
     from training.recipe import Recipe
     from training.start import Base
     from training.streaming import StreamingModel

@@ -40,7 +40,7 @@ def listen(
     """Write clips as the model will hear them; without a clip, a synthetic sentence. Names say what was drawn."""
     with trainer():
         from training import audition
-        from training.data import Places
+        from training.places import Places
         from training.recipe import find_recipe, load_recipe, read_change
     name, clips = _sorted(given or [])
     recipe = load_recipe(name, dict(read_change(text) for text in set_ or []))

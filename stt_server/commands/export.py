@@ -18,8 +18,8 @@ def export(
 ) -> None:
     """Export the run's best weights, or those of the checkpoint, and measure them on the run's test clips."""
     with trainer():
-        from training.data import Places
         from training.exporting import export_run
+        from training.places import Places
         from training.terminal import Terminal
     folder = run.parent if run.is_file() else run
     places = Places(load_settings().corpora, cache or Path("runs") / "cache", folder)

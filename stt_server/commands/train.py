@@ -41,10 +41,11 @@ def train(
 ) -> None:
     """Gather the data, train, export and measure; the bundle lies in OUTPUT/bundle."""
     with trainer():
-        from training.data import Places
         from training.dryrun import show_run
+        from training.places import Places
         from training.recipe import as_yaml, find_recipe, load_recipe, read_change
-        from training.run import Run, run_recipe
+        from training.run import run_recipe
+        from training.rundir import Run
         from training.smoke import check_install
         from training.terminal import Terminal
     if recipe == SMOKE:

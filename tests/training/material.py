@@ -12,7 +12,7 @@ from stt_server.speech.features import FeatureRecipe, LogMel
 from tests.voices import Samples, say
 from training.clips import ClipArray, Spoken
 from training.recipe import Augmentation, Recipe
-from training.run import new_model
+from training.rundir import new_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

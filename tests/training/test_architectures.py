@@ -7,7 +7,7 @@ from stt_server.errors import BadInput
 from tests.training.material import recipe, toy_model
 from training.architectures import ARCHITECTURES, architecture_of, build, describe
 from training.recipe import Recipe
-from training.run import new_model
+from training.rundir import new_model
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

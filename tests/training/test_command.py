@@ -17,9 +17,9 @@ from stt_server.corpus.manifest import read_manifest
 from stt_server.speech.bundle import load_bundle
 from stt_server.speech.files import write_wav
 from tests.voices import say
-from training.data import Places
 from training.exporting import export_run
 from training.origin import read_origin
+from training.places import Places
 from training.recipe import Recipe, load_recipe
 from training.terminal import Terminal
 

@@ -14,8 +14,10 @@ from stt_server.speech.files import write_wav
 from tests.training.material import ALPHABET, recipe
 from tests.voices import say, white_noise
 from training.clips import load_clips
-from training.data import Gathering, Places, check_learnable, check_places, gather, surroundings, synthetic_corpus
+from training.data import Gathering, check_learnable, gather
+from training.places import Places
 from training.recipe import Recipe
+from training.sources import check_places, surroundings, synthetic_corpus
 
 
 def corpus(folder: Path, rows: Sequence[tuple[str, str, str]], seconds: dict[str, float] | None = None) -> Path:

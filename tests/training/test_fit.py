@@ -21,7 +21,7 @@ from training.clips import ClipArray
 from training.fit import fit, set_normalisation
 from training.listening import clip_losses, listen
 from training.recipe import Recipe
-from training.run import new_model
+from training.rundir import new_model
 from training.schedule import is_over
 from training.streaming import StreamingModel
 

@@ -15,7 +15,7 @@ from training.recipe import EarlyStop, Schedule
 from training.report.suspects import from_losses
 from training.report.weighing import weigh
 from training.reporting import read_points, state_of
-from training.run import new_model
+from training.rundir import new_model
 
 VOICES = ("en-us", "en-us+f3")
 

@@ -19,12 +19,14 @@ from training import checkpoints
 from training.averaging import SHARES as AVERAGES
 from training.averaging import between, choose_share
 from training.clips import ClipArray
-from training.data import Gathered, Places
+from training.data import Gathered
 from training.exporting import export_run
 from training.lm import perplexity, read_arpa
+from training.places import Places
 from training.recipe import Recipe
 from training.replay import SHARES, drawn_sentences, mixed, probe_shares
-from training.run import Run, run_recipe
+from training.run import run_recipe
+from training.rundir import Run
 from training.streaming import StreamingModel
 from training.terminal import Terminal
 from training.tuning import error_rates

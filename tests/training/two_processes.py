@@ -21,7 +21,7 @@ from tests.voices import white_noise
 from training import distributed
 from training.batches import Surroundings
 from training.fit import fit
-from training.run import new_model
+from training.rundir import new_model
 
 STEPS_BEFORE = 3
 DEADLINE_S = 10

@@ -17,7 +17,7 @@ from training.checkpoints import Progress
 from training.clips import ClipArray
 from training.fit import fit
 from training.recipe import Augmentation, Recipe
-from training.run import new_model
+from training.rundir import new_model
 from training.schedule import epoch_span
 
 AROUND = Surroundings([white_noise(2, -20)], [np.array([1, 0, 0.5], np.float32)])

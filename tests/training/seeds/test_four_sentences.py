@@ -11,9 +11,10 @@ import pytest
 
 from stt_server.speech.bundle import load_bundle
 from tests.training.seeds.recorded import UNHEARD, record, voices
-from training.data import Places
+from training.places import Places
 from training.recipe import load_recipe
-from training.run import Run, run_recipe
+from training.run import run_recipe
+from training.rundir import Run
 from training.terminal import Terminal
 
 SENTENCES = ("turn on the light", "turn off the light", "switch on the light", "switch off the light")

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from training.data import Places
+from training.places import Places
 from training.recipe import load_recipe
-from training.run import Run, run_recipe
+from training.run import run_recipe
+from training.rundir import Run
 from training.terminal import Terminal
 
 QUICK = {

@@ -3,6 +3,7 @@
 //     idle ── press ──► starting ── ready ──► live ── press ──► finishing ── finished ──► idle
 //                           └──────────── whatever goes wrong: an alert ────────────────────┘
 
+import { $, alarm } from "./element.js";
 import { Door } from "./key.js";
 import { Latency } from "./latency.js";
 import { Meter } from "./meter.js";
@@ -10,8 +11,6 @@ import { Microphone } from "./microphone.js";
 import { Stream } from "./stream.js";
 import { Transcript } from "./transcript.js";
 import { transcribe } from "./upload.js";
-
-const $ = (id) => document.getElementById(id);
 
 const door = new Door({ form: $("door"), input: $("key"), alert: $("key-alert") }, () => {
   alarm(null);
@@ -41,11 +40,6 @@ function show(state) {
   const [label, status] = LABELS[state];
   $("mic-label").textContent = label;
   $("status").textContent = status;
-}
-
-function alarm(sentence) {
-  $("alert").textContent = sentence ?? "";
-  $("alert").hidden = !sentence;
 }
 
 class Session {

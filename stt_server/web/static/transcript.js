@@ -1,5 +1,7 @@
 // What was said: finals as a list, each with its words and their times, and the partial below it in grey.
 
+import { element } from "./element.js";
+
 export class Transcript {
   constructor({ scroller, welcome, finals, partial, tools }) {
     Object.assign(this, { scroller, welcome, finals, partial, tools });
@@ -109,11 +111,4 @@ function seconds(value) {
 
 function percent(value) {
   return `${Math.round(value * 100)} %`;
-}
-
-function element(name, attributes, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
 }

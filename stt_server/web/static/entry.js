@@ -1,0 +1,40 @@
+// The way into a page that needs to know who is there: log in where the server asks for it, else become somebody.
+
+import { Refusal, ask, becomeSomebody, contributor, whoAmI } from "./api.js";
+import { $ } from "./element.js";
+
+// Who is there, or null when the browser is on its way to the login. Throws Refusal for a key that may not do this.
+export async function enter(scope) {
+  const me = await whoAmI();
+  showAccount(me);
+  if (me.scopes.includes(scope) || me.scopes.includes("admin")) return me;
+  if (me.scopes.length) throw new Refusal(403, `Your key may not do this: it needs the scope ${scope}. Log in with another one.`);
+  location.replace(`login?next=${encodeURIComponent(location.pathname.split("/").at(-1) + location.search)}`);
+  return null;
+}
+
+// The same, as a person: where no key says who is there, the server makes somebody for this browser.
+export async function enterAsPerson(scope) {
+  const me = await enter(scope);
+  if (me && !me.person && !(await known()) && me.open) await becomeSomebody();
+  return me;
+}
+
+// Whether the server knows the token of this browser. It may be of another server that stood at this address.
+async function known() {
+  if (!contributor()) return false;
+  try {
+    await ask("GET", "v1/consent");
+    return true;
+  } catch (error) {
+    if (error.status === 401) return false;
+    throw error;
+  }
+}
+
+function showAccount({ name, csrf, open }) {
+  const link = $("account");
+  if (open && !csrf) return;
+  link.textContent = csrf ? name : "Log in";
+  link.hidden = false;
+}

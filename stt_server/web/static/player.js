@@ -1,0 +1,89 @@
+// One clip that is heard: by an <audio> element, which keeps the pitch at any speed and, once a browser has let it
+// play, plays the next clip by itself. It knows how much was heard without a gap from the start.
+
+const GAP_S = 0.05;
+
+export class Player {
+  // onmove() while it plays and when it stops; onheard() once, when the clip was heard to its end.
+  constructor({ onmove, onheard }) {
+    this.audio = new Audio();
+    this.audio.preservesPitch = true;
+    Object.assign(this, { onmove, onheard, speed: 1 });
+    this.clear();
+    for (const kind of ["timeupdate", "play", "pause", "ended"]) this.audio.addEventListener(kind, () => this.moved());
+    this.audio.addEventListener("ended", () => this.ended());
+  }
+
+  // The samples of a clip, which is ready to be played then. Throws an Error with a sentence.
+  async load(bytes, type = "audio/flac") {
+    this.clear();
+    this.address = URL.createObjectURL(new Blob([bytes], { type }));
+    this.audio.src = this.address;
+    try {
+      const decoder = new OfflineAudioContext(1, 1, 16000); // at any rate: only the outline is drawn
+      const decoded = await decoder.decodeAudioData(bytes);
+      this.duration = decoded.duration;
+      return decoded.getChannelData(0);
+    } catch (error) {
+      throw new Error("This browser cannot play the clip; skip it.", { cause: error });
+    }
+  }
+
+  clear() {
+    this.audio.pause();
+    this.audio.removeAttribute("src");
+    if (this.address) URL.revokeObjectURL(this.address);
+    Object.assign(this, { address: null, duration: 0, heard: 0, gapless: false, until: Infinity, complete: false });
+  }
+
+  get playing() {
+    return !this.audio.paused;
+  }
+
+  get time() {
+    return Math.min(this.audio.currentTime, this.duration);
+  }
+
+  set rate(speed) {
+    this.speed = speed;
+    this.audio.playbackRate = speed;
+  }
+
+  // From one moment to another, in seconds. False where the browser wants a press of the user first.
+  async play(from = 0, until = Infinity) {
+    this.gapless = from <= this.heard + GAP_S;
+    this.until = until;
+    this.audio.currentTime = from;
+    this.audio.playbackRate = this.speed;
+    try {
+      await this.audio.play();
+    } catch (error) {
+      if (error.name === "NotAllowedError") return false;
+      if (error.name !== "AbortError") throw error; // stopped again before it began
+    }
+    this.follow();
+    return true;
+  }
+
+  pause() {
+    this.audio.pause();
+  }
+
+  follow() {
+    if (!this.playing) return;
+    this.moved();
+    requestAnimationFrame(() => this.follow());
+  }
+
+  moved() {
+    if (this.gapless) this.heard = Math.max(this.heard, this.time);
+    if (this.playing && this.time >= this.until) this.audio.pause();
+    this.onmove();
+  }
+
+  ended() {
+    if (!this.gapless || this.complete) return;
+    this.complete = true;
+    this.onheard();
+  }
+}

@@ -11,6 +11,7 @@ need_programs() {
     for program in "${!packages[@]}"; do
         command -v "$program" >/dev/null || missing+=("${packages[$program]}")
     done
+    [[ -n "$(command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb')" ]] || missing+=(postgresql)
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     [[ -f "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ]] || missing+=(python3-dev)
     ((${#missing[@]})) || return 0
@@ -31,7 +32,7 @@ own_environment() {
     # shellcheck disable=SC1091
     . "$environment/bin/activate"
     pip install --quiet torch==2.13.0
-    pip install --quiet -e '.[cpu,kenlm,reference,av,train,test]'
+    pip install --quiet -e '.[cpu,kenlm,reference,av,postgres,train,test]'
 }
 
 need_programs

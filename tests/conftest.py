@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.bundles import shipped_bundle, tiny, tiny_bundle  # noqa: F401  fixtures for every test
+from tests.postgres import database_url, postgres, postgres_url  # noqa: F401  the same
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,7 +4,8 @@
     await database.run(function, argument, …)         on the event loop: the same in a thread, with a deadline
 
 SQLite runs with a write-ahead log, so that readers never wait for the one writer; a writer takes the lock when it
-begins, so that no transaction fails half-way for having read first.
+begins, so that no transaction fails half-way for having read first. PostgreSQL lets many write at once; there a
+transaction locks the rows that it decides about (`with_for_update`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ T = TypeVar("T")
 
 FILE: Final = "earloop.db"
 BUSY_S: Final = 5.0  # how long one statement waits for another process's write
+STATEMENT_S: Final = 60.0  # how long PostgreSQL works on one statement
 START_S: Final = 60.0  # the same while tables are being migrated
 RUN_S: Final = 10.0  # how long the event loop waits for an answer
 THREADS: Final = 2
@@ -148,14 +150,16 @@ def _engine(data: Path, url: str) -> Engine:
 
 
 def _postgres(place: URL) -> Engine:
+    deadlines = f"-c lock_timeout={round(BUSY_S * 1000)} -c statement_timeout={round(STATEMENT_S * 1000)}"
+    arguments = {"connect_timeout": round(BUSY_S), "options": deadlines}
     try:
-        return create_engine(
-            place, pool_pre_ping=True, pool_timeout=BUSY_S, connect_args={"connect_timeout": round(BUSY_S)}
-        )
+        engine = create_engine(place, pool_pre_ping=True, pool_timeout=BUSY_S, connect_args=arguments)
     except ModuleNotFoundError as error:
         raise BadOption(
             f"A database in PostgreSQL needs {error.name}: install earloop[postgres].", field="database"
         ) from error
+    event.listen(engine, "begin", _begin_postgres)
+    return engine
 
 
 def _url(url: str) -> URL:
@@ -213,6 +217,11 @@ def _begin_sqlite(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def _begin_postgres(connection: Connection) -> None:
+    if (wait_s := connection.get_execution_options().get("wait_s")) not in (None, BUSY_S):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(wait_s * 1000)}")
+
+
 @contextmanager
 def _as_ours(url: URL) -> Iterator[None]:
     """What the database or the disk cannot, as an Unavailable that says what to do."""
@@ -224,8 +233,12 @@ def _as_ours(url: URL) -> Iterator[None]:
         raise Unavailable(_sentence(url, getattr(error, "orig", None) or error)) from error
 
 
+# What PostgreSQL calls faults that SQLite has a number for: a lock not given in time, a deadlock, a full disk.
+_POSTGRES: Final = {"55P03": sqlite3.SQLITE_BUSY, "40P01": sqlite3.SQLITE_BUSY, "53100": sqlite3.SQLITE_FULL}
+
+
 def _sentence(url: URL, error: BaseException) -> str:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = _POSTGRES.get(getattr(error, "sqlstate", None) or "", getattr(error, "sqlite_errorcode", 0) & 0xFF)
     remedies = {
         sqlite3.SQLITE_CORRUPT: "is damaged; restore a backup, or move it away to begin with an empty one",
         sqlite3.SQLITE_NOTADB: "is no database, or damaged; restore a backup, or move it away",

@@ -45,7 +45,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class Moment(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite keeps no zone, so it is put on again in reading."""
+    """A moment in UTC. SQLite keeps no zone, and PostgreSQL gives its own: in reading it is UTC again."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -54,7 +54,9 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: object) -> datetime | None:  # noqa: ARG002
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 # Names for what a database would name by itself, so that a later migration can name it, too.

@@ -1,27 +1,35 @@
 import asyncio
 import shutil
-import sqlite3
 import stat
 import subprocess
 import sys
 import threading
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, inspect, text
 
 from stt_server.errors import BadOption, Conflict, Unavailable
 from stt_server.store import database as module
-from stt_server.store import migrate
+from stt_server.store import keys, migrate
 from stt_server.store.database import Database, open_database
+from stt_server.store.rights import Scope
 from stt_server.store.tables import METADATA
 
 
 @pytest.fixture
-def database(tmp_path: Path):
+def database(tmp_path: Path, database_url: str):
+    with closing(open_database(tmp_path / "data", database_url)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def file(tmp_path: Path):
+    """A database in SQLite, for what concerns its file."""
     with closing(open_database(tmp_path / "data")) as opened:
         yield opened
 
@@ -39,8 +47,8 @@ def test_the_comparison_can_fail(database: Database):
         assert compare_metadata(MigrationContext.configure(connection), METADATA) != []
 
 
-def test_only_the_owner_may_read_what_is_kept(database: Database, tmp_path: Path):
-    with database.write() as connection:
+def test_only_the_owner_may_read_what_is_kept(file: Database, tmp_path: Path):
+    with file.write() as connection:
         connection.execute(text("DELETE FROM key_usage"))
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data").iterdir()}
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
@@ -59,9 +67,9 @@ def test_a_second_start_finds_nothing_to_do(database: Database):
         assert migrate.upgrade(connection) is False
 
 
-def test_servers_that_start_at_once_over_nothing_all_come_up(tmp_path: Path):
+def test_servers_that_start_at_once_over_nothing_all_come_up(tmp_path: Path, database_url: str):
     program = "import sys; from pathlib import Path; from stt_server.store.database import open_database as o; "
-    command = [sys.executable, "-c", program + "o(Path(sys.argv[1])).close()", str(tmp_path)]
+    command = [sys.executable, "-c", program + "o(Path(sys.argv[1]), sys.argv[2]).close()", str(tmp_path), database_url]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(5)]
     assert [process.communicate(timeout=60)[1] for process in processes] == [b""] * 5
     assert [process.returncode for process in processes] == [0] * 5
@@ -101,16 +109,19 @@ def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path):
         open_database(tmp_path)
 
 
-def test_a_database_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path):
-    with closing(open_database(tmp_path)) as database, database.write() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(Conflict, match=r"revision 9999, which this Earloop does not know.*newer"):
-        open_database(tmp_path)
-    with closing(sqlite3.connect(tmp_path / "earloop.db")) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+def test_a_database_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path, database_url: str):
+    with closing(open_database(tmp_path, database_url)) as database:
+        with database.write() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        with pytest.raises(Conflict, match=r"revision 9999, which this Earloop does not know.*newer"):
+            open_database(tmp_path, database_url)
+        with database.read() as connection:
+            assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [("9999",)]
 
 
-def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_migration_that_fails_leaves_the_database_as_it_was(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+):
     folder = tmp_path / "migrations"
     shutil.copytree(migrate.FOLDER, folder)
     broken = "from alembic import op\nrevision, down_revision = '0000', None\n"
@@ -120,9 +131,9 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path, mo
     (folder / "versions" / "v0000_broken.py").write_text(broken)
     monkeypatch.setattr(migrate, "FOLDER", folder)
     with pytest.raises(Unavailable, match="nonsense"):
-        open_database(tmp_path)
-    with closing(sqlite3.connect(tmp_path / "earloop.db")) as connection:
-        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+        open_database(tmp_path, database_url)
+    with closing(open_database(tmp_path, database_url, as_it_is=True)) as left, left.read() as connection:
+        assert inspect(connection).get_table_names() == []
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://host/earloop", "sqlite://", "no+such://host/earloop"])
@@ -140,17 +151,23 @@ def test_a_url_may_name_another_file(tmp_path: Path):
 
 def test_a_reader_does_not_wait_for_a_writer(database: Database):
     with database.write() as writer, database.read() as reader:
-        writer.execute(text("INSERT INTO keys (id, name, secret_sha256, scopes, created) VALUES ('a','a','','','')"))
+        keys.create(writer, "kitchen", [Scope.STREAM], datetime.now(UTC))
         assert reader.scalar(text("SELECT count(*) FROM keys")) == 0
 
 
 def test_a_writer_waits_for_another_only_so_long_and_says_so(database: Database):
-    with (
-        database.write(),
-        pytest.raises(Unavailable, match="locked by another process"),
-        database.write(wait_s=0.05),
-    ):
-        pass
+    def write(connection: Connection) -> None:
+        """SQLite has waited already."""
+        migrate.lock(connection)
+
+    def wait() -> None:
+        with database.write(wait_s=0.05) as second:
+            write(second)
+
+    with database.write() as first:
+        write(first)
+        with pytest.raises(Unavailable, match="locked by another process"):
+            wait()
 
 
 async def test_the_event_loop_waits_for_the_database_only_so_long(database: Database, monkeypatch: pytest.MonkeyPatch):

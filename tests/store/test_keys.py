@@ -16,8 +16,8 @@ LATER = NOW + timedelta(days=1)
 
 
 @pytest.fixture
-def database(tmp_path: Path):
-    with closing(open_database(tmp_path)) as opened:
+def database(tmp_path: Path, database_url: str):
+    with closing(open_database(tmp_path, database_url)) as opened:
         yield opened
 
 

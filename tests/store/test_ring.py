@@ -16,8 +16,8 @@ from stt_server.store.ring import KeyRing, open_ring
 
 
 @pytest.fixture
-async def database(tmp_path: Path):
-    opened = open_database(tmp_path)
+async def database(tmp_path: Path, database_url: str):
+    opened = open_database(tmp_path, database_url)
     yield opened
     opened.close()
 

@@ -14,9 +14,14 @@ Each witness covers for the other. The VAD ends a "stop" promptly; loud babble o
 ended by the model's blanks. After `blank` and `noise` the VAD is not believed again until it has been silent for once.
 
 The witnesses run at different delays, for the model looks ahead: when it speaks about a frame, the VAD has heard
-`vad_ahead_ms` more. An endpoint does not wait until both have spoken about all of the silence; the VAD vouches for its
-end, and the model has had `token_lag_ms` to name the last sound. All is decided model frame by model frame, in integer
-milliseconds since the stream began: how the audio or the evidence was cut never changes an event or its time.
+`vad_ahead_ms` more. An endpoint does not wait until both have spoken about all of the silence, for a model that looks
+far ahead is then still in the middle of the last word. The VAD vouches for the silence, and the endpoint says so
+(`in_silence`): whoever hears it lets the model write about all that was heard, then begins anew (`begin_utterance`).
+Letters are late, too: a model that learned by CTC writes a sound when it pleases, up to `late_ms` after it. What comes
+later still was no sound that the VAD heard; then the VAD is deaf to this voice, and the model alone is asked.
+
+All is decided model frame by model frame, in integer milliseconds since the stream began: how the audio or the evidence
+was cut never changes an event or its time.
 """
 
 from __future__ import annotations
@@ -42,7 +47,8 @@ class EndpointConfig:
     noise_timeout_ms: int = 5_000
     min_speech_ms: int = 100  # of VAD speech in the start window; webrtcvad hears 80 ms in any stream's first noise
     start_window_ms: int = 160
-    token_lag_ms: int = 200  # a model names a sound up to this long after it was heard
+    token_lag_ms: int = 200  # a model names a sound so long after it was heard, or sooner
+    late_ms: int = 600  # and hardly ever longer after it than that
     vad_ahead_ms: int = 0  # by which the VAD has heard more than the model has spoken about
     vad_frame_ms: int = 20
     model_frame_ms: int = 40
@@ -73,7 +79,8 @@ _BOUNDS_MS = {
     "min_speech_ms": (20, 1_000),
     "start_window_ms": (20, 2_000),
     "token_lag_ms": (0, 1_000),
-    "vad_ahead_ms": (0, 2_000),
+    "late_ms": (0, 2_000),
+    "vad_ahead_ms": (0, 10_000),
     "vad_frame_ms": (10, 30),
     "model_frame_ms": (10, 200),
 }
@@ -90,6 +97,7 @@ class Endpoint:
     reason: Reason
     started_ms: int
     speech_end_ms: int  # end of the last sound either witness heard
+    in_silence: bool  # the VAD hears nothing, so what the model is yet to write stands for what was before
 
 
 Event = SpeechStarted | Endpoint
@@ -117,12 +125,18 @@ class EndpointState:
 
 
 def advance(
-    config: EndpointConfig, state: EndpointState, vad: Iterable[bool] = (), tokens: Iterable[bool] = ()
+    config: EndpointConfig,
+    state: EndpointState,
+    vad: Iterable[bool] = (),
+    tokens: Iterable[bool] = (),
+    *,
+    closing: bool = False,
 ) -> tuple[EndpointState, list[Event]]:
     """Hear the next VAD flags and the model's next frames (True: a token was named in it), and decide what can be.
 
     Each witness's evidence comes in order and without gaps. One may be ahead: its flags wait in the state, so the
-    caller bounds them by feeding both from the same audio.
+    caller bounds them by feeding both from the same audio. `closing`: the audio has ended, and the utterance with it;
+    the silence that follows was heard by nobody and ends nothing.
     """
     heard_vad, heard_tokens = (*state.waiting_vad, *vad), (*state.waiting_tokens, *tokens)
     events: list[Event] = []
@@ -130,7 +144,7 @@ def advance(
     while steps < len(heard_tokens) and len(heard_vad) - used >= (needed := _flags_needed(config, state)):
         state = _hear(config, state, heard_vad[used : used + needed], heard_tokens[steps])
         used, steps = used + needed, steps + 1
-        state, event = _decide(config, state)
+        state, event = _decide(config, state, closing)
         if event is not None:
             events.append(event)
     return replace(state, waiting_vad=heard_vad[used:], waiting_tokens=heard_tokens[steps:]), events
@@ -141,10 +155,17 @@ def _flags_needed(config: EndpointConfig, state: EndpointState) -> int:
     return (state.now_ms + config.model_frame_ms + config.vad_ahead_ms - state.voice_ms) // config.vad_frame_ms
 
 
-def begin_utterance(state: EndpointState) -> EndpointState:
-    """End the utterance here without an event, as a client's flush does. The clock and early evidence go on."""
+def begin_utterance(state: EndpointState, now_ms: int | None = None) -> EndpointState:
+    """End the utterance here without an event, as a client's flush does. The clock and early evidence go on.
+
+    `now_ms`: the clock is put forward to this time, at which the model will speak next.
+    """
     return EndpointState(
-        state.now_ms, state.voice_ms, state.waiting_vad, state.waiting_tokens, vad_believed=state.vad_believed
+        state.now_ms if now_ms is None else now_ms,
+        state.voice_ms,
+        state.waiting_vad,
+        state.waiting_tokens,
+        vad_believed=state.vad_believed,
     )
 
 
@@ -168,16 +189,17 @@ def _hear(config: EndpointConfig, state: EndpointState, flags: tuple[bool, ...],
     )
 
 
-def _decide(config: EndpointConfig, state: EndpointState) -> tuple[EndpointState, Event | None]:
+def _decide(config: EndpointConfig, state: EndpointState, closing: bool) -> tuple[EndpointState, Event | None]:
     if state.started_ms is None:
         started_ms = _start(config, state)
         if started_ms is None:
             return state, None
         return replace(state, started_ms=started_ms), SpeechStarted(started_ms)
-    reason = _reason_to_end(config, state, state.started_ms)
+    reason = None if closing else _reason_to_end(config, state, state.started_ms)
     if reason is None:
         return state, None
-    event = Endpoint(state.now_ms, reason, state.started_ms, _speech_end(config, state, reason))
+    in_silence = reason == "silence" or (reason == "noise" and _is_silent(config, state, state.started_ms))
+    event = Endpoint(state.now_ms, reason, state.started_ms, _speech_end(config, state, reason), in_silence)
     state = replace(state, vad_believed=reason in ("silence", "max_length"))
     return begin_utterance(state), event
 
@@ -196,20 +218,28 @@ def _start(config: EndpointConfig, state: EndpointState) -> int | None:
 
 
 def _reason_to_end(config: EndpointConfig, state: EndpointState, started_ms: int) -> Reason | None:
-    now_ms, voice_ms = state.now_ms, state.voice_ms
-    length_ms = now_ms - started_ms
+    length_ms = state.now_ms - started_ms
     if length_ms >= config.max_utterance_ms:
         return "max_length"
     if length_ms < config.min_utterance_ms:
         return None
+    is_silent = _is_silent(config, state, started_ms)
+    if state.token_end_ms is None:
+        return "noise" if is_silent or length_ms >= config.noise_timeout_ms else None
+    if is_silent:
+        return "silence"
+    return "blank" if state.now_ms - state.token_end_ms >= config.blank_ms else None
+
+
+def _is_silent(config: EndpointConfig, state: EndpointState, started_ms: int) -> bool:
+    """Whether it has been silent for long enough, by the witness who hears this voice."""
     if state.token_end_ms is None:
         # The model may still name the last sound, so this silence is longer than the one after words.
-        silent = voice_ms - max(state.voice_end_ms, started_ms) >= config.silence_ms + config.token_lag_ms
-        return "noise" if silent or voice_ms - started_ms >= config.noise_timeout_ms else None
-    is_named = now_ms - state.voice_end_ms >= config.token_lag_ms or config.vad_ahead_ms == 0
-    if is_named and voice_ms - _last_sound(config, state) >= config.silence_ms:
-        return "silence"
-    return "blank" if now_ms - state.token_end_ms >= config.blank_ms else None
+        silence_ms = config.silence_ms + config.token_lag_ms
+        return state.voice_ms - max(state.voice_end_ms, started_ms) >= silence_ms
+    is_deaf = state.token_end_ms - state.voice_end_ms > config.late_ms
+    heard_ms = state.now_ms if is_deaf else state.voice_ms
+    return heard_ms - _last_sound(config, state) >= config.silence_ms
 
 
 def _last_sound(config: EndpointConfig, state: EndpointState) -> int:

@@ -6,6 +6,11 @@
 Features and voice activity are computed a whole step at a time, on a grid that is counted from the segment's first
 sample, and the model begins afresh only where a step does. So every number is computed from the same samples in the
 same company, to the bit, in whatever pieces the audio came; and pieces of 20 ms cost no more than those of 160 ms.
+
+A model that looks ahead is late. Where an utterance ends it must write what it has heard and not yet said: it settles,
+which is to hear silence instead of the steps that follow, just as it does where the audio ends. Then it begins afresh
+with those steps. So an utterance's letters are those of its audio as a clip of its own, however far the model looks
+ahead, and nobody waits for more audio to get them.
 """
 
 from __future__ import annotations
@@ -66,6 +71,8 @@ class Segment:
         self.endpoint = EndpointState()
         self.samples = 0
         self.total: int | None = None  # output frames, once the segment is closed
+        self._settle_to: int | None = None  # the output frame up to which the model speaks while it hears silence
+        self._silent_steps = 0  # that it has heard since
         self._mel, self._tail = mel, mel.initial()
         self._vad = vad
         self._waiting: Floats = np.zeros(0, np.float32)
@@ -75,11 +82,21 @@ class Segment:
         self._first_flag = 0
         self.begin(fresh, 0)
 
-    def begin(self, fresh: State, frame: int) -> None:
-        """Let the model start afresh, at least a lead-in before output frame `frame`, the first that will be used."""
+    def begin(self, fresh: State, frame: int, not_before: int = 0) -> None:
+        """Let the model start afresh, at least a lead-in before output frame `frame`, the first that will be used.
+
+        The lead-in is shorter where it would reach back before the frame `not_before`: what an utterance ended with, a
+        model that is late would write a second time.
+        """
         self.state = fresh
         self.heard_from = frame
-        self.next = self._begun = max(0, frame - LEAD_FRAMES) // self.grid.outputs
+        self._settle_to, self._silent_steps = None, 0
+        lead_in, here = max(0, frame - LEAD_FRAMES) // self.grid.outputs, frame // self.grid.outputs
+        self.next = self._begun = max(lead_in, min(-(-not_before // self.grid.outputs), here))
+
+    def settle(self, frame: int) -> None:
+        """Let the model hear silence behind what it has heard, until it has spoken about that and up to `frame`."""
+        self._settle_to, self._silent_steps = max(frame, self.reach), 0
 
     # -------------------------------------------------------------------------------------------------------- audio in
 
@@ -125,17 +142,34 @@ class Segment:
 
     @property
     def ready(self) -> bool:
+        if self._settle_to is not None:
+            return not self.settled
         return not self.done and self.next < self._first_step + len(self._steps)
 
     @property
     def done(self) -> bool:
         """Whether a closed segment has been heard to its end."""
-        return self.total is not None and self.position >= self.total
+        return self.total is not None and self._settle_to is None and self.position >= self.total
+
+    @property
+    def settled(self) -> bool:
+        """Whether the model has spoken about all that it was to settle."""
+        return self._settle_to is not None and self.position >= self._settle_to
+
+    @property
+    def closing(self) -> bool:
+        """Whether the model has heard the closed segment's last audio."""
+        return self.total is not None and self.reach >= self.total
+
+    @property
+    def reach(self) -> int:
+        """The output frame up to which the model has heard, though it has not spoken about all of it."""
+        return self.next * self.grid.outputs
 
     @property
     def position(self) -> int:
         """The output frame that is named next."""
-        return max(self.heard_from, self.next * self.grid.outputs - self.grid.lag)
+        return max(self.heard_from, (self.next + self._silent_steps) * self.grid.outputs - self.grid.lag)
 
     @property
     def age(self) -> int:
@@ -144,31 +178,35 @@ class Segment:
 
     def features(self) -> Floats:
         """The next step, (step_frames, mels)."""
-        return self._steps[self.next - self._first_step]
+        if self._settle_to is None:
+            return self._steps[self.next - self._first_step]
+        recipe = self._mel.recipe
+        return np.full((self.grid.samples // recipe.hop, recipe.n_mels), recipe.silence, np.float32)
 
     def heard(self, logprobs_TV: Floats, state: State) -> tuple[int, Floats]:
         """Move on behind the step of which the model said this; (frame, rows): what it says of `frame` and later ones.
 
         Left out are rows about the time before the model began, about its lead-in, and about what follows the end.
         """
-        first = self.next * self.grid.outputs - self.grid.lag
+        first = (self.next + self._silent_steps) * self.grid.outputs - self.grid.lag
         start = max(0, self.heard_from - first)
-        stop = len(logprobs_TV) if self.total is None else self.total - first
+        end = self.total if self._settle_to is None else self._settle_to
+        stop = len(logprobs_TV) if end is None else end - first
         self.state = state
-        self.next += 1
+        if self._settle_to is None:
+            self.next += 1
+        else:
+            self._silent_steps += 1
         return first + start, logprobs_TV[start : max(start, stop)]
 
-    def voice(self, frame: int, count: int) -> list[bool]:
-        """The voice activity that goes with `count` output frames, silence where the audio has ended.
+    def voice(self, state: EndpointState, frame: int) -> list[bool]:
+        """The voice activity that `state` lacks for output frames before `frame`, silence where the audio has ended.
 
-        It is that of the sound `vad_ahead_ms` later, which is known by then, and for frame 0 all up to there.
+        It is that of the sound up to `vad_ahead_ms` later, which is known by then.
         """
-        if not count:
-            return []
         config = self.endpointing
-        start, stop = frame * config.model_frame_ms, (frame + count) * config.model_frame_ms
-        first = (start + config.vad_ahead_ms if start else 0) // config.vad_frame_ms - self._first_flag
-        end = (stop + config.vad_ahead_ms) // config.vad_frame_ms - self._first_flag
+        first = state.voice_ms // config.vad_frame_ms - self._first_flag
+        end = (frame * config.model_frame_ms + config.vad_ahead_ms) // config.vad_frame_ms - self._first_flag
         flags = self._flags[first:end]
         return flags + [False] * (end - first - len(flags))
 

@@ -5,8 +5,10 @@
 
 A flush or finish closes the segment: silence is put behind it, it is heard out, its final said. What comes meanwhile is
 held for the next segment. The model begins afresh, with the zero state it was trained from, when an utterance has ended
-and when nothing was heard for a while. Where the client wants no endpoints the model does the same, but the utterance
-goes on: the pause then stands for a space, which a model that begins afresh would not write.
+and when nothing was heard for a while. At the end of an utterance it settles first: it writes what it has heard and not
+yet said. Where the client wants no endpoints the model does the same, but the utterance goes on: the pause then stands
+for a space, which a model that begins afresh would not write. An utterance that is cut for its length alone ends in the
+middle of speech; the model hears on as if nothing had been, and the letters that follow are the next one's.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from stt_server.messages import Event, Open, Reason
     from stt_server.speech.acoustic import State
     from stt_server.speech.decoder.interface import Decoder, TimedWord
-    from stt_server.speech.endpoint import EndpointConfig
+    from stt_server.speech.endpoint import EndpointConfig, EndpointState
     from stt_server.speech.features import LogMel
     from stt_server.speech.segment import Grid
     from stt_server.speech.vad import VadConfig
@@ -83,6 +85,7 @@ class Stream:
         self._begin_decoding(0)
         self._utterance = 0
         self._shown = ""
+        self._ending: Endpoint | None = None  # after it the model settles
 
     @property
     def audio_s(self) -> float:
@@ -166,40 +169,91 @@ class Stream:
     def hear(self, logprobs_TV: Floats, state: State) -> None:
         """What the model says of the segment's next step, and its state behind it."""
         self.torn = True
-        self._hear(*self.segment.heard(logprobs_TV, state))
+        frame, rows = self.segment.heard(logprobs_TV, state)
+        if self._ending is None:
+            self._hear(frame, rows)
+        else:
+            self._hear_out(self._ending, rows)
         self.segment.forget()
         self._end_segment()
         self.torn = False
 
     def _hear(self, frame: int, rows: Floats) -> None:
         """Rows about output frame `frame` and later ones to both judges: the endpointer cuts, the decoder writes."""
-        events, rows, end = self._judge(frame, rows)
-        is_pause = end is not None and not self.options.endpointing.enabled
-        self._decoding.step(self._ending_in_a_space(rows) if is_pause else rows)
+        events, count, end = self._judge(frame, rows)
+        if end is not None and end.in_silence:
+            self._settle(events, end, rows)
+            return
+        is_pause = end is not None and end.reason != "max_length" and not self.options.endpointing.enabled
+        self._decoding.step(self._ending_in_a_space(rows[:count]) if is_pause else rows[:count])
         for event in events:
             self._say_speech(event)
-        if end is None or is_pause:
+        if end is None:
             self._show()
+            if not self.segment.endpoint.is_speaking and self.segment.age >= IDLE_FRAMES:
+                self._begin_afresh(self.segment.position)
         else:
-            self._end_utterance(end)
-        if end is not None:
-            self._begin_afresh(frame + len(rows))
-        elif not self.segment.endpoint.is_speaking and self.segment.age >= IDLE_FRAMES:
-            self._begin_afresh(self.segment.position)
+            self._cut(end, frame + count, rows[count:])
 
-    def _judge(self, frame: int, rows: Floats) -> tuple[list[endpoint.Event], Floats, Endpoint | None]:
-        """The endpointer's events, the rows up to the endpoint, and that endpoint if there is one."""
+    def _judge(self, frame: int, rows: Floats) -> tuple[list[endpoint.Event], int, Endpoint | None]:
+        """The endpointer's events, how many rows there are up to the endpoint, and that endpoint if there is one."""
         segment, before = self.segment, self.segment.endpoint
         tokens = self._names_letters(rows)
-        segment.endpoint, events = endpoint.advance(self._endpointing, before, segment.voice(frame, len(rows)), tokens)
+        state, events = self._advance(before, frame, tokens)
         end = next((event for event in events if isinstance(event, Endpoint) and self._cuts(event)), None)
-        if end is None:
-            return events, rows, None
-        count = end.at_ms // self._endpointing.model_frame_ms - frame
-        if count < len(rows):  # the frames that follow are judged when the model, begun afresh, has heard them again
-            voice = segment.voice(frame, count)
-            segment.endpoint, events = endpoint.advance(self._endpointing, before, voice, tokens[:count])
-        return events, rows[:count], end
+        count = len(rows) if end is None else end.at_ms // self._endpointing.model_frame_ms - frame
+        if count < len(rows):  # the frames that follow are judged when it is known who speaks about them
+            state, events = self._advance(before, frame, tokens[:count])
+        segment.endpoint = state
+        return events, count, end
+
+    def _advance(
+        self, state: EndpointState, frame: int, tokens: list[bool]
+    ) -> tuple[EndpointState, list[endpoint.Event]]:
+        voice = self.segment.voice(state, frame + len(tokens)) if tokens else []
+        return endpoint.advance(self._endpointing, state, voice, tokens, closing=self.segment.closing)
+
+    def _settle(self, events: list[endpoint.Event], end: Endpoint, rows: Floats) -> None:
+        """An endpoint in silence: the model is to write about all it has heard, and what is late of the last sound.
+
+        Where the utterance goes on, its frames go on, too: then none may be about silence that was never heard.
+        """
+        for event in events:
+            if event != end:
+                self._say_speech(event)
+        ends = self.options.endpointing.enabled
+        late = -(-(end.speech_end_ms + self._endpointing.late_ms) // self._endpointing.model_frame_ms) if ends else 0
+        self._ending = end
+        self.segment.settle(late)
+        self._hear_out(end, rows)
+
+    def _hear_out(self, end: Endpoint, rows: Floats) -> None:
+        """Rows of a model that settles; with the last of them the utterance ends, or pauses."""
+        segment = self.segment
+        is_pause = segment.settled and not self.options.endpointing.enabled
+        self._decoding.step(self._ending_in_a_space(rows) if is_pause else rows)
+        if not segment.settled:
+            return
+        self._ending = None
+        self._say_speech(end)
+        if self.options.endpointing.enabled:
+            self._end_utterance(end)
+        else:
+            self._show()
+        segment.endpoint = endpoint.begin_utterance(segment.endpoint, segment.reach * self._endpointing.model_frame_ms)
+        self._begin_afresh(segment.reach, end.speech_end_ms)
+
+    def _cut(self, end: Endpoint, frame: int, rows: Floats) -> None:
+        """An endpoint in sound, at the output frame `frame`; `rows` are about what follows."""
+        if self.options.endpointing.enabled:
+            self._end_utterance(end)
+        else:
+            self._show()
+        if end.reason == "max_length":
+            self._begin_decoding(frame)
+            self._hear(frame, rows)
+        else:
+            self._begin_afresh(frame)
 
     def _cuts(self, event: Endpoint) -> bool:
         """Without endpointing no utterance is too long; one that is cut there may be cut in a word."""
@@ -214,9 +268,9 @@ class Stream:
         certain[0, space] = 0.0
         return np.concatenate([rows[:-1], certain])
 
-    def _begin_afresh(self, frame: int) -> None:
+    def _begin_afresh(self, frame: int, not_before_ms: int = 0) -> None:
         """Let the model start anew at an output frame; the decoding too, unless it has words that go on."""
-        self.segment.begin(self._shared.fresh, frame)
+        self.segment.begin(self._shared.fresh, frame, -(-not_before_ms // self._endpointing.model_frame_ms))
         if not self._decoding.partial().words:
             self._begin_decoding(frame)
 
@@ -257,6 +311,8 @@ class Stream:
 
     def _say_final(self, reason: Reason, start_s: float, end_s: float) -> None:
         hypothesis = self._decoding.final()
+        if reason == "noise" and hypothesis.words:
+            reason = "silence"  # the endpointer was told of none, for they were written while the model settled
         words = tuple(self._timed(word) for word in hypothesis.words)
         if words:
             last_s = words[-1].end_s

@@ -57,7 +57,7 @@ def test_a_word_starts_where_the_vad_first_heard_it_and_ends_silence_ms_after_it
     spans = [(1000, False), (320, True), (1980, False)]
     events = events_of(vad((1000, False), (300, True), (2000, False)), tokens(*spans))
     assert events[0] == SpeechStarted(1000)
-    assert events[1] == Endpoint(1920, "silence", 1000, 1300)
+    assert events[1] == Endpoint(1920, "silence", 1000, 1300, in_silence=True)
     assert len(events) == 2
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from stt_server.collection.consent import load_terms
 from stt_server.collection.keeping import Rules
 from stt_server.collection.recorder import Recorder
 from stt_server.collection.ring import open_consents
@@ -30,6 +31,7 @@ from stt_server.store.ring import open_ring
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from stt_server.collection.consent import Terms
     from stt_server.collection.ring import ConsentRing
     from stt_server.engine.interface import Recognizer
     from stt_server.settings import Settings
@@ -48,6 +50,7 @@ class Services:
     store: Database
     keys: KeyRing
     consents: ConsentRing
+    terms: Terms  # what people are asked to agree to
     objects: ObjectStore
     recorder: Recorder
     secret: bytes = field(repr=False)  # that cookies and links are signed with
@@ -60,6 +63,7 @@ async def open_services(settings: Settings, recognizer: Recognizer | None = None
     Raises NotFound or BadBundle for a model that is not there or damaged, and what `open_database` raises.
     """
     metrics = Metrics(metadata.version("earloop"))
+    terms = load_terms(settings.consent_words)
     async with (
         _store(settings, metrics) as (store, keys),
         _consents(settings, metrics, store) as consents,
@@ -71,7 +75,7 @@ async def open_services(settings: Settings, recognizer: Recognizer | None = None
         engines = Engines(recognizer, limits(settings), metrics, count=settings.engines)
         engines.start()
         try:
-            yield Services(settings, metrics, engines, store, keys, consents, objects, recorder, secret)
+            yield Services(settings, metrics, engines, store, keys, consents, terms, objects, recorder, secret)
         finally:
             engines.close()
 

@@ -164,6 +164,12 @@ def with_ids(connection: Connection, clip_ids: Iterable[str]) -> dict[str, KeptC
     return {row.id: _as_clip(row) for row in rows}
 
 
+def of_person(connection: Connection, person_id: str) -> list[str]:
+    """The ids of all that somebody gave, oldest first."""
+    theirs = select(CLIPS.c.id).where(CLIPS.c.person_id == person_id).order_by(CLIPS.c.created, CLIPS.c.id)
+    return list(connection.scalars(theirs))
+
+
 def any_at_all(connection: Connection) -> bool:
     """Whether a clip is kept."""
     return connection.scalar(select(CLIPS.c.id).limit(1)) is not None

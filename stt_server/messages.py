@@ -45,6 +45,8 @@ class Endpointing:
 class Open:
     """A stream's options. `model` None means the live one; `decoder` None means the model's own default.
 
+    `collect` False: nothing of it is kept, whatever its speaker agreed to. `device` is a label for what is kept.
+
     `live` streams go before uploads. `acknowledge` asks for a `Heard` after every `Audio`. A `resumable` stream waits
     for its client when the connection breaks, where its protocol has a word for that.
     """
@@ -60,6 +62,8 @@ class Open:
     acknowledge: bool = False
     endpointing: Endpointing = Endpointing()
     resumable: bool = False
+    collect: bool = True
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,14 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from stt_server.collection.keeping import Basis, Heard
 from stt_server.messages import Final as Utterance
-from stt_server.messages import Finished, Ready
+from stt_server.messages import Finished
 from stt_server.speech.pcm import AudioFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stt_server.collection.keeping import Basis, Heard
     from stt_server.messages import Event, Open
 
 LEAD_S: Final = 0.3  # an utterance's first sound may be below what counts as speech
@@ -47,7 +47,7 @@ class Take:
 
 
 class Tap:
-    """The witness of one session. `basis` says at each final whether it may still be kept; `offer` takes the cut."""
+    """The witness of one session. `heard` says what recognises, `basis` at each final whether it may still be kept."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Tap:
         *,
         longest_s: float,
         share: float,
-        lm: str,
+        heard: Heard,
         device: str,
         basis: Callable[[], Basis | None],
         offer: Callable[[Take], object],
@@ -66,7 +66,7 @@ class Tap:
         self._form = AudioFormat(spec.encoding, spec.sample_rate, spec.channels)
         self._session, self._protocol, self._device = session, options.protocol, device
         self._share = share
-        self._heard = Heard(lm=lm)
+        self._heard = heard
         self._basis, self._offer, self._lost = basis, offer, lost
         self._room = min(self._bytes(longest_s), MOST_BYTES)
         self._pieces: deque[bytes] = deque()
@@ -79,9 +79,7 @@ class Tap:
         self._forget(self._end - self._room)
 
     def said(self, event: Event) -> None:
-        if isinstance(event, Ready):
-            self._heard = replace(self._heard, model=event.model, language=event.language)
-        elif isinstance(event, Utterance):
+        if isinstance(event, Utterance):
             if event.text and (self._share >= 1.0 or random.random() < self._share):
                 self._cut(event)
             self._forget(self._bytes(event.end_s - LEAD_S))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PROTOCOL: Final = "native"
 MAX_HOTWORDS: Final = 500
+MAX_DEVICE: Final = 100  # letters
 
 _TIMES: Final = ("silence_ms", "min_utterance_ms", "max_utterance_ms")
 _ENDPOINTING: Final = ("enabled", *_TIMES)
@@ -31,6 +32,8 @@ _OPEN: Final = (
     "partials",
     "endpointing",
     "resumable",
+    "collect",
+    "device",
 )
 _IN_QUERY: Final = (*_OPEN, *_TIMES)  # flat, since a query has no objects
 _TRUTH: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -55,6 +58,8 @@ def from_message(given: Mapping[str, Any]) -> Open:
         partials=_truth("partials", options.get("partials", True)),
         endpointing=_endpointing(options.get("endpointing", {})),
         resumable=_truth("resumable", options.get("resumable", False)),
+        collect=_truth("collect", options.get("collect", True)),
+        device=(_text("device", options.get("device")) or "")[:MAX_DEVICE],
     )
 
 
@@ -82,7 +87,7 @@ def _typed(name: str, text: str) -> object:
     """The value that a query's text stands for."""
     if name in {"sample_rate", "channels"}:
         return _number(name, text)
-    if name in {"partials", "endpointing", "resumable"}:
+    if name in {"partials", "endpointing", "resumable", "collect"}:
         if text.casefold() not in _TRUTH:
             raise BadOption(f"{name} must be true or false, not {text[:40]!r}.", field=name)
         return _TRUTH[text.casefold()]

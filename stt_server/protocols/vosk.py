@@ -22,6 +22,7 @@ from stt_server.protocols.codec import Message, Reply, close_code, parse_object
 from stt_server.protocols.vosk_json import final_result, partial_result
 
 DEFAULT_RATE: Final = 8000
+MAX_DEVICE: Final = 100  # letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class VoskConfig:
     words: bool = True
     max_alternatives: int = 0
     phrases: tuple[str, ...] = ()
+    collect: bool = True  # ours: whether what is said may be kept, if its speaker agreed
+    device: str = ""  # ours, too
 
 
 class VoskCodec:
@@ -96,7 +99,16 @@ class VoskCodec:
             return [command]
         self._opened = True
         audio = AudioSpec("s16le", self._config.sample_rate, 1)
-        return [Open(self.name, audio, hotwords=self._config.phrases, acknowledge=True), command]
+        config = self._config
+        options = Open(
+            self.name,
+            audio,
+            hotwords=config.phrases,
+            acknowledge=True,
+            collect=config.collect,
+            device=config.device,
+        )
+        return [options, command]
 
     def _final(self) -> str:
         """All finals that have come since the last reply, as one."""
@@ -122,6 +134,10 @@ def merged(config: VoskConfig, given: object) -> VoskConfig:
         changes["words"] = bool(given["words"])
     if "phrase_list" in given:
         changes["phrases"] = _phrases(given["phrase_list"])
+    if "collect" in given:
+        changes["collect"] = given["collect"] is True  # anything but a plain yes keeps nothing
+    if "device" in given:
+        changes["device"] = str(given["device"])[:MAX_DEVICE]
     return replace(config, **changes)
 
 

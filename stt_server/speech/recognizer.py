@@ -121,6 +121,12 @@ class Recognizer:
         """Whether hotwords change what a stream hears that leaves the choice of the decoder to us."""
         return self.decoders[self.default_decoder].takes_hotwords
 
+    @property
+    def lm(self) -> str:
+        """The language model behind finals, by the beginning of its digest; "" where they are decoded without one."""
+        file = self.bundle.manifest.lm
+        return f"{self.bundle.name}/{file.sha256[:12]}" if file and self.default_decoder != "greedy" else ""
+
     def warm(self, streams: int) -> None:
         """Step so many silent streams once: what the model needs for a batch of them is then taken for good."""
         self.model.warm(streams, self.bundle.manifest.step_frames)

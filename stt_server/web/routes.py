@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from stt_server.store.rights import Scope
-from stt_server.web import description, health, login, page, parking, streams, transcriptions, uploads
+from stt_server.web import consents, description, health, login, page, parking, streams, transcriptions, uploads
 from stt_server.web.access import ACCESS, Access, check_access, settle
+from stt_server.web.collecting import collect, watch
 from stt_server.web.context import SERVICES
 from stt_server.web.errors import render_errors
 from stt_server.web.origins import ORIGINS, Origins, check_origin
@@ -23,6 +24,7 @@ ROUTES: Final = (
     Route("GET", "/record", page.show, None, "a page to say the sentences of a dataset"),
     Route("GET", "/tag", page.show, None, "a page to judge clips"),
     Route("GET", "/datasets", page.show, None, "a page to make datasets and look through clips"),
+    Route("GET", "/consent", page.show, None, "a page to agree, hear what is kept, take it out, withdraw"),
     Route("GET", "/login", page.show, None, "a page to show a key once, for a cookie"),
     Route("GET", "/static/{name}", page.static, None, "a file of the pages"),
     Route("GET", "/openapi.json", description.openapi, None, "the plain routes, described"),
@@ -39,18 +41,26 @@ ROUTES: Final = (
     Route("GET", "/v1/me", login.me, None, "who asks, and what that one may"),
     Route("POST", "/v1/login", login.login, None, "let a page in by a key"),
     Route("POST", "/v1/logout", login.logout, None, "let it out again"),
+    Route("POST", "/v1/people", consents.create_person, Scope.CONTRIBUTE, "a new contributor and their token"),
+    Route("GET", "/v1/consent", consents.show, Scope.CONTRIBUTE, "what I agreed to, and what there is to agree to"),
+    Route("PUT", "/v1/consent", consents.put, Scope.CONTRIBUTE, "agree from now on"),
+    Route("DELETE", "/v1/consent", consents.delete, Scope.CONTRIBUTE, "withdraw: all that I gave is deleted"),
+    Route("GET", "/v1/consent/clips", consents.list_clips, Scope.CONTRIBUTE, "the clips I gave"),
+    Route("GET", "/v1/consent/takeout", consents.takeout, Scope.CONTRIBUTE, "all of them, as a zip"),
+    Route("DELETE", "/v1/clips/{clip}", consents.delete_clip, Scope.CONTRIBUTE, "delete one clip that I gave"),
     Route("GET", "/metrics", health.metrics, Scope.MONITOR, "measurements for Prometheus"),
 )
 
 
 def application(services: Services) -> web.Application:
     """The routes over these services, behind what every request passes. Raises BadOption for an impossible origin."""
-    app = web.Application(middlewares=[render_errors, check_origin, check_access])
+    app = web.Application(middlewares=[render_errors, check_origin, check_access, collect])
     app[SERVICES] = services
     app[SIGNER] = Signer(services.secret)
     app[ORIGINS] = origins = Origins(services.settings)
     app[ACCESS] = Access(services)
     parking.install(app, services)
+    watch(services)
     app.on_response_prepare.extend([page.add_headers, origins.add_headers])
     app.on_cleanup.append(settle)
     add_routes(app, ROUTES)

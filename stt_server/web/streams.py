@@ -46,7 +46,8 @@ log = EventLog("streams")
 
 async def native(request: web.Request) -> web.WebSocketResponse:
     """A stream in our own protocol; options may be in the query."""
-    return await _stream(request, NativeCodec(without_key(request)))
+    options = [(name, value) for name, value in without_key(request) if name != "contributor"]
+    return await _stream(request, NativeCodec(options))
 
 
 async def vosk(request: web.Request) -> web.WebSocketResponse:

@@ -70,6 +70,7 @@ def _open(asked: openai.Request, place: Place, services: Services) -> Session:
         partials=False,
         live=False,
         endpointing=asked.endpointing,
+        collect=asked.collect,
     )
     return services.engines.open(options, place)
 

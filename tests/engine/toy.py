@@ -74,6 +74,7 @@ class Toy:
     name = "toy"
     language = "en"
     takes_hotwords = True
+    lm = "toy-lm"
 
     def __init__(self) -> None:
         self.stacks: list[list[str]] = []

@@ -43,6 +43,7 @@ class Request:
     stream: bool = False
     endpointing: Endpointing = field(default_factory=Endpointing)
     passed_over: tuple[str, ...] = ()
+    collect: bool = True  # ours: whether what is said may be kept, if its speaker agreed
 
     @property
     def hotwords(self) -> tuple[str, ...]:
@@ -76,6 +77,7 @@ def parse_form(fields: Iterable[tuple[str, str]]) -> Request:
         stream=_stream(form, response_format),
         endpointing=endpointing,
         passed_over=tuple(name for name, is_without in without_effect.items() if is_without),
+        collect=all(_SWITCH.get(said.casefold(), False) for said in form.all("collect")),
     )
 
 

@@ -1,0 +1,99 @@
+"""Which sessions are listened in on, because who speaks agreed: one middleware and one watcher for every protocol.
+
+    request ── whose speech, may it be kept? ──► context ──► a session opens ──► a tap is its witness ──► recorder
+
+Sessions open deep in handlers and in tasks of theirs; the context follows them there, so that a protocol needs no
+line of its own for this, and none can keep what its neighbour must not. Where nobody agreed there is no tap at all.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from stt_server.collection.keeping import Basis, Heard
+from stt_server.collection.tap import LEAD_S, Tap
+from stt_server.store.rights import Scope
+from stt_server.web.context import services_of
+from stt_server.web.people import contributor_of
+from stt_server.web.route import route_of
+
+if TYPE_CHECKING:
+    from stt_server.engine.session import Session
+    from stt_server.services import Services
+    from stt_server.store.consents import Consent
+    from stt_server.store.people import Person
+    from stt_server.web.route import Handler
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Whose speech a request brings, and by what device."""
+
+    person: Person
+    device: str
+
+
+_speaker: ContextVar[Speaker | None] = ContextVar("speaker", default=None)
+
+
+@web.middleware
+async def collect(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Note who speaks, where anything is collected. Raises as `contributor_of`."""
+    route, services = route_of(request), services_of(request)
+    if route is None or route.scope is not Scope.STREAM or not services.consents.collecting:
+        return await handler(request)
+    person = await contributor_of(request)
+    before = _speaker.set(Speaker(person, device_of(request)) if person else None)
+    try:
+        return await handler(request)
+    finally:
+        _speaker.reset(before)
+
+
+def watch(services: Services) -> None:
+    """Give every session that opens for somebody who agreed its tap."""
+
+    def opened(session: Session) -> None:
+        speaker = _speaker.get()
+        if speaker and session.options.collect and services.consents.may_keep(speaker.person):
+            session.witness = _tap(services, session, speaker)
+
+    services.engines.watch(opened)
+
+
+def device_of(request: web.Request) -> str:
+    """What brings the audio: what `device` in the query says, else the User-Agent."""
+    return request.query.get("device", "") or request.headers.get("User-Agent", "")
+
+
+def basis_of(consent: Consent) -> Basis:
+    """A clip's basis by its person's consent."""
+    return Basis(frozenset(map(str, consent.purposes)), consent.person_id, consent.id)
+
+
+def _tap(services: Services, session: Session, speaker: Speaker) -> Tap:
+    settings, recognizer, options = services.settings, services.engines.recognizer, session.options
+
+    def basis() -> Basis | None:
+        consent = services.consents.may_keep(speaker.person)
+        return basis_of(consent) if consent else None
+
+    return Tap(
+        session.id,
+        options,
+        longest_s=settings.max_utterance_s + settings.max_queue_s + LEAD_S,
+        share=settings.collect_share,
+        heard=Heard(
+            model=recognizer.name,
+            lm="" if options.decoder == "greedy" else recognizer.lm,
+            language=recognizer.language,
+        ),
+        device=options.device or speaker.device,
+        basis=basis,
+        offer=services.recorder.offer,
+        lost=services.recorder.lost,
+    )

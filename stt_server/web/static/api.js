@@ -1,10 +1,8 @@
 // The server's JSON routes, asked as whoever this browser is: by its cookie, by the key of this tab, as a contributor.
 
-import { withKey } from "./key.js";
+import { keepContributor, keepCsrf, withKey } from "./key.js";
 
 const ANSWER_MS = 30_000;
-const CONTRIBUTOR = "earloop-contributor"; // the token of whoever gives or judges here, where no key says who it is
-let csrf = null; // must come with whatever a cookie allows to change
 
 // What the server refused, as a sentence to show. `status` 0: nobody answered.
 export class Refusal extends Error {
@@ -17,7 +15,7 @@ export class Refusal extends Error {
 // The answer to a question, null when it has no content. `body` is a FormData or becomes JSON. Throws Refusal.
 export async function ask(method, path, body) {
   const form = body instanceof FormData;
-  const headers = { ...identity(), ...(body && !form ? { "Content-Type": "application/json" } : {}) };
+  const headers = { ...withKey(), ...(body && !form ? { "Content-Type": "application/json" } : {}) };
   const answer = await reach(path, { method, headers, body: form || !body ? body : JSON.stringify(body) });
   if (answer.status === 204) return null;
   const said = await answer.json().catch(() => ({}));
@@ -27,7 +25,7 @@ export async function ask(method, path, body) {
 
 // The bytes at an address the server gave, such as a clip's audio. Throws Refusal.
 export async function bytesOf(path) {
-  const answer = await reach(path, { headers: identity() });
+  const answer = await reach(path, { headers: withKey() });
   if (!answer.ok) throw new Refusal(answer.status, `The audio cannot be had: HTTP ${answer.status}.`);
   return answer.arrayBuffer();
 }
@@ -35,23 +33,14 @@ export async function bytesOf(path) {
 // Who this browser is to the server: {person, name, scopes, open, csrf}.
 export async function whoAmI() {
   const me = await ask("GET", "v1/me");
-  csrf = me.csrf;
+  keepCsrf(me.csrf);
   return me;
-}
-
-export function contributor() {
-  return localStorage.getItem(CONTRIBUTOR);
 }
 
 // Somebody new, known from now on in this browser by a token.
 export async function becomeSomebody() {
   const { token } = await ask("POST", "v1/people");
-  localStorage.setItem(CONTRIBUTOR, token);
-}
-
-function identity() {
-  const token = contributor();
-  return { ...withKey(), ...(token ? { "X-Contributor": token } : {}), ...(csrf ? { "X-CSRF-Token": csrf } : {}) };
+  keepContributor(token);
 }
 
 async function reach(path, request) {

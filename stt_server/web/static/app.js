@@ -3,8 +3,9 @@
 //     idle ── press ──► starting ── ready ──► live ── press ──► finishing ── finished ──► idle
 //                           └──────────── whatever goes wrong: an alert ────────────────────┘
 
+import { ask, whoAmI } from "./api.js";
 import { $, alarm } from "./element.js";
-import { Door } from "./key.js";
+import { Door, contributor } from "./key.js";
 import { Latency } from "./latency.js";
 import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
@@ -141,6 +142,16 @@ fetch("readyz")
   .then((answer) => answer.json())
   .then(showModel)
   .catch(() => {});
+
+// Whoever agreed to it sees here, too, that what is said is kept.
+async function showKept() {
+  const me = await whoAmI();
+  if (!contributor() && !me.csrf) return;
+  const { consent, collecting } = await ask("GET", "v1/consent");
+  $("kept").hidden = !(consent && collecting);
+}
+
+showKept().catch(() => {});
 
 function milliseconds(value) {
   return value < 995 ? `${Math.round(value / 10) * 10} ms` : `${(value / 1000).toFixed(1)} s`;

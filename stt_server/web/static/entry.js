@@ -1,7 +1,8 @@
 // The way into a page that needs to know who is there: log in where the server asks for it, else become somebody.
 
-import { Refusal, ask, becomeSomebody, contributor, whoAmI } from "./api.js";
+import { Refusal, ask, becomeSomebody, whoAmI } from "./api.js";
 import { $ } from "./element.js";
+import { contributor } from "./key.js";
 
 // Who is there, or null when the browser is on its way to the login. Throws Refusal for a key that may not do this.
 export async function enter(scope) {

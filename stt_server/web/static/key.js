@@ -1,20 +1,41 @@
 // The server's key, where it asks for one. It is kept for this tab only, and never in a place that others can read.
 
 const KEPT = "earloop-key";
+const CONTRIBUTOR = "earloop-contributor";
 const ANSWER_MS = 5000;
+let csrf = null; // where a cookie says who this is, what must come with all that changes something
 
 export function key() {
   return sessionStorage.getItem(KEPT) ?? "";
 }
 
-// The headers of a request.
-export function withKey() {
-  return key() ? { Authorization: `Bearer ${key()}` } : {};
+// The token of whoever gives or judges clips in this browser, where no key says who that is. It outlives the tab: it is
+// the only way to take back what was given.
+export function contributor() {
+  return localStorage.getItem(CONTRIBUTOR);
 }
 
-// A WebSocket can have no header of ours, so that its key goes into the address.
+export function keepContributor(token) {
+  localStorage.setItem(CONTRIBUTOR, token);
+}
+
+export function keepCsrf(token) {
+  csrf = token;
+}
+
+// The headers of a request.
+export function withKey() {
+  return {
+    ...(csrf ? { "X-CSRF-Token": csrf } : {}),
+    ...(key() ? { Authorization: `Bearer ${key()}` } : {}),
+    ...(contributor() ? { "X-Contributor": contributor() } : {}),
+  };
+}
+
+// A WebSocket can have no header of ours, so that who it is goes into the address.
 export function addKey(address) {
   if (key()) address.searchParams.set("key", key());
+  if (contributor()) address.searchParams.set("contributor", contributor());
 }
 
 // Asks for the key when the server does. onadmitted() is called each time one was taken.

@@ -84,6 +84,7 @@ export class Player {
   ended() {
     if (!this.gapless || this.complete) return;
     this.complete = true;
+    this.onmove();
     this.onheard();
   }
 }

@@ -1,8 +1,8 @@
 """Sentences chosen for coverage: few to say, and among them as many different words as can be.
 
-The greedy choice of Nemhauser, Wolsey and Fisher (1978): always the sentence that adds most words, here per word that
-must be said for it. It is within a factor of 1 - 1/e of the best choice there is, which nobody can compute in time.
-Gains only shrink while others are chosen, so that a heap with old gains needs few of them computed again (Minoux, 1978).
+The greedy choice for covering (Nemhauser, Wolsey and Fisher, 1978): always the sentence that adds most, here new words
+per word to say, so that long sentences do not win by their length. The best choice nobody can compute in time. Gains
+only shrink while others are chosen, so that a heap with old gains needs few of them computed again (Minoux, 1978).
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ class Sentence:
 def choose(sentences: Iterable[str], count: int, seen: Iterable[str] = ()) -> list[str]:
     """At most `count` of the sentences, the most useful first, that together have most of the words nobody has said.
 
-    `seen` are texts that were said already. When every word is covered the choice begins anew with what is left, so that
-    words are covered twice. What is there twice, or has no words, is left out. Raises BadInput for a `count` below 1.
+    `seen` are texts that were said already. When every word is covered the choice begins anew with what is left, so
+    that words are covered twice. What is there twice, or has no words, is left out. Raises BadInput for a `count`
+    below 1.
     """
     if count < 1:
         raise BadInput("Choose at least one sentence.", field="count")

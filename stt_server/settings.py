@@ -92,6 +92,13 @@ class Settings(BaseSettings):
         90, ge=0, le=36500, description="Days after which a clip that nobody judged is deleted; 0: never"
     )
 
+    tag_people: int = Field(2, ge=1, le=10, description="People who must say the same of a clip before it is decided")
+    tag_share: float = Field(
+        0.75, ge=0.5, lt=1, description="More than this share of all who judged a clip must say the same"
+    )
+    tag_cap: int = Field(5, ge=1, le=20, description="People asked about one clip at most, before an expert must decide")
+    tag_lease_s: float = Field(300, ge=1, le=3600, description="Seconds a clip is kept for the tagger who got it")
+
     engines: int = Field(1, ge=1, le=64, description="Inference threads, each with its own batcher")
     threads: int = Field(1, ge=1, le=64, description="Threads inside one call of the acoustic model")
     max_streams: int = Field(64, ge=1, description="Live streams at once; the next is refused with 503")

@@ -198,7 +198,7 @@ class LanguageModel(Section):
     transcripts_weight: int = Field(3, ge=1, description="how often each transcript is counted")
     spoken_forms: int = Field(0, ge=0, description="sentences made by rule that are added to the text")
     share: float = Field(
-        0.2, gt=0, lt=1, description="after `start` from a bundle: of all this, beside the bundle's language model"
+        0.05, gt=0, lt=1, description="after `start` from a bundle: share of sentences like these, beside the bundle's"
     )
     alpha: float = Field(0.6, description="weight of the language model against the sound")
     beta: float = Field(1.5, description="bonus for each word")

@@ -97,10 +97,22 @@ def started(programs: Path, folder: Path) -> Iterator[Postgres]:
     if user is not None:
         shutil.chown(folder, user)
     data, log = folder / "data", folder / "log"
-    initialise = [programs / "initdb", "-N", "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C", "-D", data]
+    initialise: list[str | Path] = [
+        programs / "initdb",
+        "-N",
+        "-U",
+        OWNER,
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "-D",
+        data,
+    ]
     subprocess.run(initialise, check=True, stdout=subprocess.DEVNULL, user=user, cwd=folder, timeout=PATIENCE_S)
     settings = [part for each in FASTER for part in ("-c", each)]
-    command = [programs / "postgres", "-D", data, "-k", folder, "-h", "", *settings]
+    command: list[str | Path] = [programs / "postgres", "-D", data, "-k", folder, "-h", "", *settings]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stderr=output, stdout=output, user=user, cwd=folder)
     try:

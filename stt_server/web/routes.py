@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from stt_server.store.rights import Scope
-from stt_server.web import consents, description, health, login, page, parking, streams, transcriptions, uploads
+from stt_server.web import (
+    clips,
+    consents,
+    curation,
+    description,
+    health,
+    login,
+    page,
+    parking,
+    streams,
+    tagging,
+    transcriptions,
+    uploads,
+)
 from stt_server.web.access import ACCESS, Access, check_access, settle
 from stt_server.web.collecting import collect, watch
 from stt_server.web.context import SERVICES
@@ -47,7 +60,24 @@ ROUTES: Final = (
     Route("DELETE", "/v1/consent", consents.delete, Scope.CONTRIBUTE, "withdraw: all that I gave is deleted"),
     Route("GET", "/v1/consent/clips", consents.list_clips, Scope.CONTRIBUTE, "the clips I gave"),
     Route("GET", "/v1/consent/takeout", consents.takeout, Scope.CONTRIBUTE, "all of them, as a zip"),
+    Route(
+        "POST", "/v1/clips", clips.upload, Scope.CONTRIBUTE, "give a recording, or with `check=only` have it checked"
+    ),
+    Route("POST", "/v1/open_data", clips.open_data, Scope.CONTRIBUTE, "give what an OVOS device has heard"),
+    Route("GET", "/v1/clips", clips.listed, Scope.CURATE, "all clips, the newest first"),
+    Route("GET", "/v1/clips/{clip}/audio", clips.audio, None, "a clip's sound, to who has a signed link"),
     Route("DELETE", "/v1/clips/{clip}", consents.delete_clip, Scope.CONTRIBUTE, "delete one clip that I gave"),
+    Route("POST", "/v1/tagging/lease", tagging.lease, Scope.TAG, "a clip to judge"),
+    Route("POST", "/v1/tagging/undo", tagging.undo, Scope.TAG, "take my last verdict back"),
+    Route("GET", "/v1/tagging/stats", tagging.stats, Scope.TAG, "how far judging is"),
+    Route("GET", "/v1/tagging/conflicts", curation.conflicts, Scope.CURATE, "clips that taggers cannot settle"),
+    Route("POST", "/v1/tagging/suspects", curation.suspects, Scope.CURATE, "labels that training doubts"),
+    Route("POST", "/v1/tagging/clips/{clip}/decide", curation.decide, Scope.CURATE, "an expert's verdict"),
+    Route("POST", "/v1/tagging/clips/{clip}/reopen", curation.reopen, Scope.CURATE, "judge a clip from the beginning"),
+    Route("POST", "/v1/tagging/clips/{clip}/gold", curation.gold, Scope.CURATE, "let a clip measure taggers, or not"),
+    Route("POST", "/v1/tagging/{lease}/beat", tagging.beat, Scope.TAG, "keep the clip a while longer"),
+    Route("POST", "/v1/tagging/{lease}/vote", tagging.vote, Scope.TAG, "a verdict on the clip"),
+    Route("POST", "/v1/tagging/{lease}/skip", tagging.skip, Scope.TAG, "pass the clip over"),
     Route("GET", "/metrics", health.metrics, Scope.MONITOR, "measurements for Prometheus"),
 )
 
@@ -63,6 +93,7 @@ def application(services: Services) -> web.Application:
     watch(services)
     app.on_response_prepare.extend([page.add_headers, origins.add_headers])
     app.on_cleanup.append(settle)
+    app.cleanup_ctx.append(tagging.appraise)
     add_routes(app, ROUTES)
     return app
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import inspect, text
 
 from stt_server.errors import BadOption, Conflict, Unavailable
 from stt_server.store import database as module
@@ -156,16 +156,12 @@ def test_a_reader_does_not_wait_for_a_writer(database: Database):
 
 
 def test_a_writer_waits_for_another_only_so_long_and_says_so(database: Database):
-    def write(connection: Connection) -> None:
-        """SQLite has waited already."""
-        migrate.lock(connection)
-
     def wait() -> None:
-        with database.write(wait_s=0.05) as second:
-            write(second)
+        with database.write(wait_s=0.05) as second:  # here SQLite waits …
+            migrate.lock(second)  # … and here PostgreSQL
 
     with database.write() as first:
-        write(first)
+        migrate.lock(first)
         with pytest.raises(Unavailable, match="locked by another process"):
             wait()
 

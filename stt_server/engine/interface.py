@@ -27,6 +27,11 @@ class Recognizer(Protocol):
     def takes_hotwords(self) -> bool: ...
 
     @property
+    def version(self) -> str:
+        """The model's name with its version, for what is kept of what it heard."""
+        ...
+
+    @property
     def lm(self) -> str:
         """Which language model finals are decoded with unless a stream asks for another decoder; "" for none."""
         ...

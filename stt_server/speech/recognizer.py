@@ -122,6 +122,11 @@ class Recognizer:
         return self.decoders[self.default_decoder].takes_hotwords
 
     @property
+    def version(self) -> str:
+        """The model's name with its version."""
+        return f"{self.bundle.name} {self.bundle.manifest.version}"
+
+    @property
     def lm(self) -> str:
         """The language model behind finals, by the beginning of its digest; "" where they are decoded without one."""
         file = self.bundle.manifest.lm

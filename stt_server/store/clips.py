@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import and_, func, insert, or_, select
 
 from stt_server.errors import BadOption, Conflict, LimitReached, NotFound
-from stt_server.store.tables import CLIPS, CONSENTS, DATASET_CLIPS, DATASETS, PEOPLE
+from stt_server.store.tables import CLIPS, CONSENTS, DATASET_CLIPS, DATASETS, PEOPLE, VOTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -168,6 +168,15 @@ def of_person(connection: Connection, person_id: str) -> list[str]:
     """The ids of all that somebody gave, oldest first."""
     theirs = select(CLIPS.c.id).where(CLIPS.c.person_id == person_id).order_by(CLIPS.c.created, CLIPS.c.id)
     return list(connection.scalars(theirs))
+
+
+def votes_on(connection: Connection, clip_ids: Iterable[str]) -> dict[str, list[tuple[str, str | None, bool]]]:
+    """What was said of each of these clips, oldest first: (verdict, text, by an expert)."""
+    found: dict[str, list[tuple[str, str | None, bool]]] = {}
+    query = select(VOTES.c.clip_id, VOTES.c.verdict, VOTES.c.text, VOTES.c.expert).order_by(VOTES.c.created)
+    for row in connection.execute(query.where(VOTES.c.clip_id.in_(list(clip_ids)))):
+        found.setdefault(row.clip_id, []).append((row.verdict, row.text, row.expert))
+    return found
 
 
 def any_at_all(connection: Connection) -> bool:

@@ -22,6 +22,7 @@ from stt_server.web.people import contributor_of
 from stt_server.web.route import route_of
 
 if TYPE_CHECKING:
+    from stt_server.engine.interface import Recognizer
     from stt_server.engine.session import Session
     from stt_server.services import Services
     from stt_server.store.consents import Consent
@@ -75,6 +76,12 @@ def basis_of(consent: Consent) -> Basis:
     return Basis(frozenset(map(str, consent.purposes)), consent.person_id, consent.id)
 
 
+def heard_by(recognizer: Recognizer, decoder: str | None = None) -> Heard:
+    """What recognises, before anything was heard."""
+    lm = "" if decoder == "greedy" else recognizer.lm
+    return Heard(model=recognizer.version, lm=lm, language=recognizer.language)
+
+
 def _tap(services: Services, session: Session, speaker: Speaker) -> Tap:
     settings, recognizer, options = services.settings, services.engines.recognizer, session.options
 
@@ -87,11 +94,7 @@ def _tap(services: Services, session: Session, speaker: Speaker) -> Tap:
         options,
         longest_s=settings.max_utterance_s + settings.max_queue_s + LEAD_S,
         share=settings.collect_share,
-        heard=Heard(
-            model=recognizer.name,
-            lm="" if options.decoder == "greedy" else recognizer.lm,
-            language=recognizer.language,
-        ),
+        heard=heard_by(recognizer, options.decoder),
         device=options.device or speaker.device,
         basis=basis,
         offer=services.recorder.offer,

@@ -21,9 +21,9 @@ MAX_FIELDS_BYTES: Final = 1 << 19  # of all together: they are in memory
 
 
 @contextmanager
-def opened_form() -> Iterator[Form]:
+def opened_form(file_field: str = "file") -> Iterator[Form]:
     """A form to be read, its file closed in the end."""
-    form = Form()
+    form = Form(file_field)
     try:
         yield form
     finally:
@@ -31,9 +31,10 @@ def opened_form() -> Iterator[Form]:
 
 
 class Form:
-    """The form's text fields in order and the file of its field `file`, spooled."""
+    """The form's text fields in order and its one file, spooled."""
 
-    def __init__(self) -> None:
+    def __init__(self, file_field: str = "file") -> None:
+        self._file_field = file_field
         self.fields: list[tuple[str, str]] = []
         self.file: IO[bytes] | None = None
         self._fields_bytes = 0
@@ -41,7 +42,7 @@ class Form:
     async def read(self, request: web.Request, bound: int, wait_s: float) -> None:
         """Raises BadInput for what is no such form, TooLarge, TimedOut."""
         if request.content_type != "multipart/form-data":
-            raise BadInput("Send a form (multipart/form-data) with the audio in the field `file`.")
+            raise BadInput(f"Send a form (multipart/form-data) with the audio in the field `{self._file_field}`.")
         try:
             reader = await request.multipart()
         except (AssertionError, ValueError) as error:
@@ -50,7 +51,7 @@ class Form:
         while (part := await pace.before(reader.next())) is not None:
             if not isinstance(part, BodyPartReader) or not part.name:
                 raise BadInput("The form has a part without a name.")
-            if part.name == "file":
+            if part.name == self._file_field:
                 await self._take_file(part, bound, pace)
             else:
                 await self._take_field(part, pace)
@@ -61,7 +62,7 @@ class Form:
 
     async def _take_file(self, part: BodyPartReader, bound: int, pace: Pace) -> None:
         if self.file is not None:
-            raise BadInput("The form has more than one file; send one request for each.", field="file")
+            raise BadInput("The form has more than one file; send one request for each.", field=self._file_field)
         self.file = await Body(part, bound, pace).spooled()
 
     async def _take_field(self, part: BodyPartReader, pace: Pace) -> None:

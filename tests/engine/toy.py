@@ -74,6 +74,7 @@ class Toy:
     name = "toy"
     language = "en"
     takes_hotwords = True
+    version = "toy 1"
     lm = "toy-lm"
 
     def __init__(self) -> None:

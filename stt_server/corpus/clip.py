@@ -20,3 +20,4 @@ class Clip:
     duration_s: float | None = None
     split: str | None = None  # train, dev, test
     licence: str | None = None
+    size: int | None = None  # bytes of the file

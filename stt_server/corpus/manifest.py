@@ -119,7 +119,7 @@ def _row(clip: Clip, layout: Layout, folder: Path) -> Row:
     values: Row = {label: getattr(clip, label) or "" for label in ("source", "split", "licence")}
     values |= {layout.path: _relative(clip.path, folder), layout.text: clip.text, layout.speaker: clip.speaker or ""}
     if layout.size:
-        values[layout.size] = _size(clip.path)
+        values[layout.size] = _size(clip.path) if clip.size is None else clip.size
     if layout.duration_s:
         values[layout.duration_s] = _seconds(clip, layout)
     return {column: values[column] for column in layout.columns}

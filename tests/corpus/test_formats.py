@@ -249,6 +249,7 @@ FORGOTTEN = {
     "nemo": {},
     "deepspeech": {"source": "data", "speaker": None, "duration_s": None, "licence": None},
     "common-voice": {"source": "data", "duration_s": None, "licence": None},
+    "audiofolder": {"source": "data"},
 }
 
 
@@ -267,7 +268,7 @@ def test_a_folder_that_is_written_reads_the_same(
     reading = read_corpus(folder)
     order = ["train", "dev", "test", None]
     expected = [replace(clip, **FORGOTTEN[name]) for clip in placed]
-    if name in ("deepspeech", "common-voice"):  # a file per split
+    if name in ("deepspeech", "common-voice", "audiofolder"):  # a file per split
         expected.sort(key=lambda clip: order.index(clip.split))
     assert reading.format.name == name
     assert reading.findings == []
@@ -299,3 +300,14 @@ def test_every_format_says_what_it_is() -> None:
     for each in FORMATS:
         assert find_format(each.name) is each
         assert each.what
+
+
+def test_an_audiofolder_of_others_is_read_whatever_they_call_the_text(tmp_path: Path) -> None:
+    record(tmp_path / "train" / "a.wav")
+    put(tmp_path / "train" / "metadata.csv", 'file_name,text,age\na.wav,"yes, please",30\n,no,\n')
+    reading = read_corpus(tmp_path)
+    assert [(clip.text, clip.split, clip.path.name) for clip in reading.clips] == [("yes, please", "train", "a.wav")]
+    assert "line 3: file_name is missing" in reading.findings[0].sentence
+    put(tmp_path / "train" / "metadata.csv", "name,text\na.wav,yes\n")
+    with pytest.raises(BadInput, match="it has a column file_name and one of transcription, text, sentence"):
+        read_corpus(tmp_path, "audiofolder")

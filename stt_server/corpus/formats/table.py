@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from stt_server.corpus.clip import Clip
 from stt_server.corpus.findings import Finding, Kind
+from stt_server.corpus.formats.audiofolder import AUDIOFOLDER_FORMAT
 from stt_server.corpus.formats.common_voice import COMMON_VOICE_FORMAT
 from stt_server.corpus.formats.librispeech import LIBRISPEECH_FORMAT
 from stt_server.corpus.formats.manifests import DEEPSPEECH_FORMAT, EARLOOP_FORMAT, NEMO_FORMAT
@@ -29,6 +30,7 @@ FORMATS: Final = (
     COMMON_VOICE_FORMAT,
     NEMO_FORMAT,
     DEEPSPEECH_FORMAT,
+    AUDIOFOLDER_FORMAT,
     LIBRISPEECH_FORMAT,
     SPEECH_COMMANDS_FORMAT,
     TEXT_FILES_FORMAT,

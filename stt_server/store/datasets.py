@@ -1,0 +1,178 @@
+"""Datasets: names that clips are gathered under, each with the script that its recorder asks for.
+
+`everyday` is made at first need and holds every clip that came by itself, from streams and assistants; into the others
+clips are put when they are recorded or uploaded, or by a curator.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import and_, delete, func, insert, literal, select, update
+
+from stt_server.errors import BadOption, Conflict, NotFound
+from stt_server.store import migrate
+from stt_server.store.tables import CLIPS, DATASET_CLIPS, DATASETS, SNAPSHOTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row, Select
+
+    Script = tuple[tuple[str, int], ...]  # a sentence, and how often it is to be said
+
+EVERYDAY: Final = "everyday"
+BY_THEMSELVES: Final = ("stream", "ovos")  # origins of clips that belong to it
+MOST_SENTENCES: Final = 10_000
+MOST_TIMES: Final = 10_000
+LONGEST_SENTENCE: Final = 500
+MOST_CLIPS: Final = 500  # in one statement
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A row of `datasets`, with what is in it now."""
+
+    id: str
+    name: str
+    description: str
+    licence: str
+    script: Script
+    created: datetime
+    created_by: str
+    clips: int = 0
+    audio_s: float = 0.0
+    snapshots: int = 0
+    said: dict[str, int] = field(default_factory=dict)  # how often each sentence of a script was; `get` alone tells
+
+
+def create(
+    connection: Connection, name: str, by: str, now: datetime, *, description: str = "", licence: str = ""
+) -> None:
+    """Make a dataset. Raises BadOption for a name that is none, Conflict for one that is taken."""
+    if not _NAME.fullmatch(name):
+        raise BadOption(
+            "A dataset's name has small letters, digits, dots, dashes and underscores, 100 at most.", field="name"
+        )
+    migrate.lock(connection)
+    if _find(connection, name) is not None:
+        raise Conflict(f"There is a dataset {name} already.", field="name")
+    row = {"id": secrets.token_hex(8), "name": name, "created": now, "created_by": by}
+    connection.execute(insert(DATASETS).values(row | {"description": description, "licence": licence}))
+
+
+def get(connection: Connection, name: str) -> Dataset:
+    """Raises NotFound."""
+    row = connection.execute(_query().where(DATASETS.c.name == name)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no dataset {name[:100]!r}; `earloop dataset list` shows all.", field="dataset")
+    return _dataset(row, _said(connection, row.id))
+
+
+def every(connection: Connection) -> list[Dataset]:
+    """All of them by name."""
+    return [_dataset(row, {}) for row in connection.execute(_query().order_by(DATASETS.c.name))]
+
+
+def set_script(connection: Connection, name: str, script: Sequence[tuple[str, int]]) -> None:
+    """What the recorder asks for from now on. Raises NotFound, BadOption."""
+    for sentence, times in script:
+        if not sentence.strip() or len(sentence) > LONGEST_SENTENCE or not 1 <= times <= MOST_TIMES:
+            raise BadOption(
+                f"A line of a script is 1 to {LONGEST_SENTENCE} letters, to be said 1 to {MOST_TIMES} times.",
+                field="script",
+            )
+    if len({sentence for sentence, _ in script}) < len(script) or len(script) > MOST_SENTENCES:
+        raise BadOption(f"A script has each sentence once and {MOST_SENTENCES} at most.", field="script")
+    rows = [[sentence.strip(), times] for sentence, times in script]
+    if not connection.execute(update(DATASETS).where(DATASETS.c.name == name).values(script=rows)).rowcount:
+        get(connection, name)
+
+
+def add(connection: Connection, name: str, clip_ids: Iterable[str], now: datetime) -> int:
+    """Put clips into a dataset; says how many were not in it before. Raises NotFound for a dataset that is not there.
+
+    Clips that are not there are passed over: they may have been withdrawn a moment ago.
+    """
+    dataset_id, added, asked = get(connection, name).id, 0, list(dict.fromkeys(clip_ids))
+    for start in range(0, len(asked), MOST_CLIPS):
+        some = CLIPS.c.id.in_(asked[start : start + MOST_CLIPS])
+        added += _join(connection, dataset_id, select(CLIPS.c.id).where(some), now)
+    return added
+
+
+def remove(connection: Connection, name: str, clip_ids: Iterable[str]) -> int:
+    """Take clips out of a dataset; they stay where else they are. Says how many were in it. Raises NotFound."""
+    dataset_id, removed, asked = get(connection, name).id, 0, list(clip_ids)
+    for start in range(0, len(asked), MOST_CLIPS):
+        some = DATASET_CLIPS.c.clip_id.in_(asked[start : start + MOST_CLIPS])
+        gone = delete(DATASET_CLIPS).where(DATASET_CLIPS.c.dataset_id == dataset_id, some)
+        removed += connection.execute(gone).rowcount
+    return removed
+
+
+def gather(connection: Connection, now: datetime) -> int:
+    """Put every clip that came by itself into `everyday`, and make that where there is one; says how many were new.
+
+    Looks first, and writes only what is missing: the caller has begun a writing transaction where there may be some.
+    """
+    dataset_id = _find(connection, EVERYDAY)
+    loose = select(CLIPS.c.id).where(CLIPS.c.origin.in_(BY_THEMSELVES))
+    if dataset_id is None:
+        if connection.scalar(loose.limit(1)) is None:
+            return 0
+        migrate.lock(connection)
+        dataset_id = _find(connection, EVERYDAY)
+    if dataset_id is None:
+        told = "Every clip that came by itself: from streams, and from assistants that upload."
+        create(connection, EVERYDAY, "server", now, description=told)
+        dataset_id = _find(connection, EVERYDAY)
+        assert dataset_id is not None, "it was made"
+    return _join(connection, dataset_id, loose, now)
+
+
+def _join(connection: Connection, dataset_id: str, ids: Select[tuple[str]], now: datetime) -> int:
+    """Clips are locked for it, so that none is joined while it leaves."""
+    within = select(DATASET_CLIPS.c.clip_id).where(DATASET_CLIPS.c.dataset_id == dataset_id)
+    new = connection.scalars(ids.where(CLIPS.c.id.not_in(within)).with_for_update(read=True)).all()
+    for start in range(0, len(new), MOST_CLIPS):
+        some = select(literal(dataset_id), CLIPS.c.id, literal(now, DATASET_CLIPS.c.added.type))
+        chosen = some.where(CLIPS.c.id.in_(new[start : start + MOST_CLIPS]))
+        connection.execute(insert(DATASET_CLIPS).from_select(["dataset_id", "clip_id", "added"], chosen))
+    return len(new)
+
+
+def _find(connection: Connection, name: str) -> str | None:
+    found: str | None = connection.scalar(select(DATASETS.c.id).where(DATASETS.c.name == name))
+    return found
+
+
+def _query() -> Select[tuple[object, ...]]:
+    """Every dataset with the number and length of its clips and the number of its snapshots."""
+    joined = DATASET_CLIPS.join(CLIPS, CLIPS.c.id == DATASET_CLIPS.c.clip_id)
+    ours = DATASET_CLIPS.c.dataset_id == DATASETS.c.id
+    counted = select(func.count()).select_from(joined).where(ours).scalar_subquery()
+    lasting = select(func.coalesce(func.sum(CLIPS.c.duration_s), 0.0)).select_from(joined).where(ours).scalar_subquery()
+    versions = select(func.count()).where(SNAPSHOTS.c.dataset_id == DATASETS.c.id).scalar_subquery()
+    return select(DATASETS, counted.label("clips"), lasting.label("audio_s"), versions.label("snapshots"))
+
+
+def _said(connection: Connection, dataset_id: str) -> dict[str, int]:
+    query = (
+        select(CLIPS.c.script, func.count())
+        .join(DATASET_CLIPS, and_(DATASET_CLIPS.c.clip_id == CLIPS.c.id, DATASET_CLIPS.c.dataset_id == dataset_id))
+        .where(CLIPS.c.script.is_not(None))
+        .group_by(CLIPS.c.script)
+    )
+    return {sentence: count for sentence, count in connection.execute(query)}  # noqa: C416 - rows are no pairs to mypy
+
+
+def _dataset(row: Row[tuple[object, ...]], said: dict[str, int]) -> Dataset:
+    values = dict(row._mapping)
+    values["script"] = tuple((sentence, times) for sentence, times in values["script"] or ())
+    return Dataset(**values, said=said)

@@ -83,7 +83,7 @@ def publish(database: Database, *kept: KeptClip, purpose: str = "training", text
     dataset, snapshot = f"dataset{number}", f"snapshot{number}"
     common = {"created": now(), "created_by": "test"}
     with database.write() as connection:
-        row = {"id": dataset, "name": dataset, "description": "", "licence": "CC0-1.0"}
+        row: dict[str, object] = {"id": dataset, "name": dataset, "description": "", "licence": "CC0-1.0"}
         connection.execute(insert(DATASETS).values(row | common))
         row = {"id": snapshot, "dataset_id": dataset, "number": 1, "purpose": purpose, "sha256": bytes(32)}
         connection.execute(insert(SNAPSHOTS).values(row | common | {"statistics": {}, "licence_text": ""}))

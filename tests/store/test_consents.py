@@ -28,7 +28,7 @@ def test_consent_says_what_when_how_and_to_which_words(database: Database):
         assert consents.words(connection, given.id) == "the words"
     assert found == given
     assert found is not None
-    assert (found.version, found.purposes, found.way) == ("1", {Purpose.TRAINING}, "api")
+    assert (found.version, found.purposes, found.way) == ("1", frozenset({Purpose.TRAINING}), "api")
 
 
 def test_a_newer_consent_takes_the_older_ones_place_and_leaves_it_to_be_read(database: Database):

@@ -8,7 +8,7 @@ from stt_server.store import audit
 from stt_server.store.database import Database, open_database
 from stt_server.store.rights import Purpose
 from stt_server.store.tables import CLIPS, SNAPSHOT_CLIPS
-from stt_server.store.withdrawal import BATCH, Why, narrow, remove_clips
+from stt_server.store.withdrawal import BATCH, Removed, Why, narrow, remove_clips
 from tests.store.giving import clip, counts, giver, judge, now, publish
 
 
@@ -28,7 +28,7 @@ def test_a_clip_takes_all_that_was_said_of_it_along_and_leaves_a_tombstone(datab
     with database.write() as connection:
         removed = remove_clips(connection, [going.id, "gone"], "tester", Why.CURATOR)
         rows = {row.clip_id: row for row in connection.execute(select(SNAPSHOT_CLIPS))}
-    assert (removed.clips, removed.votes, removed.snapshots) == (1, 1, {snapshot})
+    assert removed == Removed(clips=1, votes=1, snapshots=frozenset({snapshot}))
     assert rows[going.id].text is None
     assert rows[going.id].withdrawn is not None
     assert (rows[staying.id].text, rows[staying.id].withdrawn) == ("la la", None)

@@ -64,10 +64,10 @@ def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def open_page(url: str, wav: Path, tmp_path: Path) -> Iterator[OpenPage]:
     pages: list[Page] = []
 
-    def open_one(at: str = url, *, microphone: Path = wav, **looks: Any) -> Page:
+    def open_one(at: str = url, path: str = "/", *, microphone: Path = wav, **looks: Any) -> Page:
         page = Page(start_chromium(tmp_path / f"profile{len(pages)}", microphone, **looks))
         pages.append(page)
-        page.browser.get(f"{at}/")
+        page.browser.get(at + path)
         return page
 
     try:

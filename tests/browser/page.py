@@ -9,6 +9,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -65,13 +66,29 @@ class Page:
         return self.one(selector).text
 
     @property
+    def width(self) -> int:
+        """Of all that is on the page, in CSS pixels."""
+        width: int = self.browser.execute_script("return document.documentElement.scrollWidth")
+        return width
+
+    def tabbed(self, most: int = 60) -> list[str]:
+        """The names of what the tab key reaches from here, until it comes round or leaves the page."""
+        names: list[str] = []
+        for _ in range(most):
+            self.press(Keys.TAB)
+            if self.focused.tag_name == "body":
+                break
+            names.append(self.focused.accessible_name)
+        return names
+
+    @property
     def state(self) -> str | None:
         return self.one("body").get_attribute("data-state")
 
     def until(self, condition: Callable[[], T], what: str) -> T:
         """The first true value of `condition`."""
         wait = WebDriverWait(self.browser, WAIT_S, poll_frequency=0.05)
-        return wait.until(lambda _: condition(), f"{what}; the page says {self.text('.dock')!r}")
+        return wait.until(lambda _: condition(), f"{what}; the page says {self.text('body')!r}")
 
     def shot(self, path: Path) -> None:
         self.browser.save_screenshot(str(path))

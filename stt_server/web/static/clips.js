@@ -58,13 +58,14 @@ export class Clips {
 function row(clip) {
   const words = clip.text ?? clip.hypothesis;
   const audio = element("audio", { controls: "", preload: "none", src: clip.audio, "aria-label": words || "a clip without words" });
+  const secret = clip.status === "quarantined"; // nobody is to hear it
   const status = clip.status === "decided" ? VERDICT[clip.verdict] : STATUS[clip.status];
   return element(
     "li",
     { class: "clip" },
     element("div", { class: "line" }, element("p", { class: "text" }, words || "no words"), element("span", { class: "pill", "data-status": clip.status }, status)),
     ...(clip.text !== null && clip.text !== clip.hypothesis ? [element("p", { class: "hint" }, `Heard: “${clip.hypothesis}”`)] : []),
-    audio,
+    ...(secret ? [] : [audio]),
     facts(clip),
     ...(clip.votes.length ? [votes(clip.votes)] : []),
   );

@@ -17,7 +17,7 @@ export async function enter(scope) {
 // The same, as a person: where no key says who is there, the server makes somebody for this browser.
 export async function enterAsPerson(scope) {
   const me = await enter(scope);
-  if (me && !me.person && !(await known()) && me.open) await becomeSomebody();
+  if (me?.open && !me.person && !(await known())) await becomeSomebody();
   return me;
 }
 
@@ -29,6 +29,7 @@ async function known() {
     return true;
   } catch (error) {
     if (error.status === 401) return false;
+    if (error.status === 403) return true; // a key that may judge and not give has its own person
     throw error;
   }
 }

@@ -146,7 +146,8 @@ fetch("readyz")
 // Whoever agreed to it sees here, too, that what is said is kept.
 async function showKept() {
   const me = await whoAmI();
-  if (!contributor() && !me.csrf) return;
+  const may = me.scopes.includes("contribute") || me.scopes.includes("admin");
+  if (!may || (!contributor() && !me.csrf)) return;
   const { consent, collecting } = await ask("GET", "v1/consent");
   $("kept").hidden = !(consent && collecting);
 }

@@ -35,7 +35,7 @@ export function manner(times) {
 export function read(text) {
   const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
   return lines.map((line) => {
-    const [, times, sentence] = line.match(/^(\d+)\s*[×x*]\s+(.+)$/i) ?? [null, "1", line];
+    const [, times, sentence] = line.match(/^(\d+)\s*(?:[×*]\s*|x\s+)(.+)$/i) ?? [null, "1", line];
     return [sentence, Number(times)];
   });
 }

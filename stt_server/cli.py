@@ -66,6 +66,7 @@ COMMANDS: Final = (
     Command("lm", "Build language models.", family=True),
     Command("corpora", "Fetch, check and convert recorded speech.", family=True),
     Command("keys", "Make, list and revoke API keys.", family=True),
+    Command("clips", "Clips that are kept: list, import, remove.", family=True),
     Command("consent", "Show who agreed to what, note it, withdraw it.", family=True),
     Command("db", "Look after the database.", family=True),
     Command("train", "Train a model from a recipe."),

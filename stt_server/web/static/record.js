@@ -124,12 +124,14 @@ async function press() {
 
 function level(loudness) {
   $("mic").style.setProperty("--level", meter.push(loudness).toFixed(2));
+  $("elapsed").textContent = `${(take?.seconds ?? 0).toFixed(1)} s`;
 }
 
 async function stop() {
   if (state() !== "recording") return;
   show("checking");
   meter.rest();
+  $("elapsed").textContent = "";
   recording = await take.stop();
   take = null;
   playback.src = URL.createObjectURL(recording);

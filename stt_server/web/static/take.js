@@ -18,11 +18,15 @@ export class Take {
     this.ended = new Promise((resolve) => (this.end = resolve));
   }
 
+  get seconds() {
+    return (this.frames.length * FRAME_MS) / 1000;
+  }
+
   frame(pcm, level, last) {
     this.frames.push(pcm);
     if (last) return this.end();
     this.onlevel(level);
-    if ((this.frames.length * FRAME_MS) / 1000 === LONGEST_S) this.onfull();
+    if (this.seconds === LONGEST_S) this.onfull();
   }
 
   // The recording as a WAV file.

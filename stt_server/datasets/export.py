@@ -28,7 +28,8 @@ from stt_server.datasets.archives import File, tar_of
 from stt_server.datasets.hashes import name_of, row_hash, speaker_of
 from stt_server.errors import BadOption, Conflict, NotFound
 from stt_server.speech.files import read_audio, write_wav
-from stt_server.store import datasets, snapshots
+from stt_server.store import audit, datasets, snapshots
+from stt_server.store.ring import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,6 +69,13 @@ def open_export(database: Database, name: str, number: int | None, format_: str)
         if row_hash(line, snapshot.purpose, dataset_id) != line.row_sha256:
             raise Conflict(f"Clip {line.clip_id} of {name} {snapshot.number} is not what it was; make a new snapshot.")
     return Export(snapshot, dataset_id, lines, format_)
+
+
+def note_export(database: Database, export: Export, by: str) -> None:
+    """Write down that somebody takes it out: whom to ask, should something of it be withdrawn later."""
+    with database.write() as connection:
+        clips = len(export.lines)
+        audit.note(connection, now(), "snapshot_exported", by, export.snapshot.id, format=export.format, clips=clips)
 
 
 def files(export: Export, objects: ObjectStore) -> Iterator[File]:

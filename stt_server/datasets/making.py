@@ -10,7 +10,7 @@ from stt_server.datasets.hashes import row_hash, snapshot_hash
 from stt_server.datasets.licence import licence_text
 from stt_server.datasets.statistics import difference, statistics
 from stt_server.errors import BadOption, Conflict
-from stt_server.store import datasets, snapshots
+from stt_server.store import audit, datasets, snapshots
 from stt_server.store.database import START_S
 from stt_server.store.rights import Purpose
 from stt_server.store.ring import now
@@ -45,7 +45,7 @@ def make_snapshot(database: Database, name: str, purpose: Purpose, by: str, *, s
         number = snapshots.next_number(connection, dataset_id)
         last = [each for each in snapshots.listed(connection, name) if each.purpose is purpose][-1:]
         before = snapshots.marks(connection, last[0].id) if last else {}
-        after = {line.clip_id: Mark(line.row_sha256, line.split, withdrawn=False) for line in lines}
+        after = {line.clip_id: Mark(line.row_sha256, line.split, line.text, withdrawn=False) for line in lines}
         since = difference(before, after)["counts"] | {"snapshot": last[0].number if last else None}
         licence = datasets.get(connection, name).licence
         snapshot = Snapshot(
@@ -60,15 +60,14 @@ def make_snapshot(database: Database, name: str, purpose: Purpose, by: str, *, s
             licence_text(name, number, licence, purpose, lines),
         )
         snapshots.write(connection, dataset_id, snapshot, lines)
+        audit.note(connection, moment, "snapshot_made", by, snapshot.id, purpose=purpose.value, clips=len(lines))
     return snapshot
 
 
 def compare(database: Database, name: str, before: int, after: int) -> dict[str, object]:
-    """In what two snapshots of a dataset differ. Raises NotFound, BadOption for two of different purposes."""
+    """In what two snapshots of a dataset differ. Raises NotFound."""
     with database.read() as connection:
         found = [snapshots.get(connection, name, number) for number in (before, after)]
-        if found[0].purpose is not found[1].purpose:
-            raise BadOption("A snapshot for release has other rows than one for training; compare two of a kind.")
         marks = [snapshots.marks(connection, each.id) for each in found]
     return {"from": before, "to": after, **difference(*marks)}
 

@@ -33,7 +33,7 @@ def statistics(division: Division) -> dict[str, Any]:
 
 
 def difference(before: Mapping[str, Mark], after: Mapping[str, Mark]) -> dict[str, Any]:
-    """Clips of two snapshots: how many came, went by choice, were withdrawn since, changed text or part; and which."""
+    """Clips of two snapshots: which came, went by choice, have another text, were withdrawn; how many moved."""
     alive = {clip for clip, mark in after.items() if not mark.withdrawn}
     were = {clip for clip, mark in before.items() if not mark.withdrawn}
     gone = {clip for marks in (before, after) for clip, mark in marks.items() if mark.withdrawn}
@@ -41,7 +41,7 @@ def difference(before: Mapping[str, Mark], after: Mapping[str, Mark]) -> dict[st
     lists = {
         "added": sorted(alive - set(before)),
         "removed": sorted(were - set(after)),
-        "changed": sorted(clip for clip in kept if before[clip].row_sha256 != after[clip].row_sha256),
+        "changed": sorted(clip for clip in kept if before[clip].text != after[clip].text),
         "withdrawn": sorted(gone),
     }
     moved = sum(before[clip].split != after[clip].split for clip in kept)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row, Select
 
+    from stt_server.store.database import Database
+
     Script = tuple[tuple[str, int], ...]  # a sentence, and how often it is to be said
 
 EVERYDAY: Final = "everyday"
@@ -68,7 +70,7 @@ def create(
 
 def get(connection: Connection, name: str) -> Dataset:
     """Raises NotFound."""
-    row = connection.execute(_query().where(DATASETS.c.name == name)).one_or_none()
+    row = connection.execute(_query().where(DATASETS.c.name == name)).one_or_none() if _NAME.fullmatch(name) else None
     if row is None:
         raise NotFound(f"There is no dataset {name[:100]!r}; `earloop dataset list` shows all.", field="dataset")
     return _dataset(row, _said(connection, row.id))
@@ -116,10 +118,19 @@ def remove(connection: Connection, name: str, clip_ids: Iterable[str]) -> int:
     return removed
 
 
+def settle(database: Database, now: datetime) -> None:
+    """Let `everyday` have what it should; writes only where something is missing."""
+    with database.read() as connection:
+        missing = _loose(connection)
+    if missing:
+        with database.write() as connection:
+            gather(connection, now)
+
+
 def gather(connection: Connection, now: datetime) -> int:
     """Put every clip that came by itself into `everyday`, and make that where there is one; says how many were new.
 
-    Looks first, and writes only what is missing: the caller has begun a writing transaction where there may be some.
+    The caller has begun a writing transaction.
     """
     dataset_id = _find(connection, EVERYDAY)
     loose = select(CLIPS.c.id).where(CLIPS.c.origin.in_(BY_THEMSELVES))
@@ -134,6 +145,14 @@ def gather(connection: Connection, now: datetime) -> int:
         dataset_id = _find(connection, EVERYDAY)
         assert dataset_id is not None, "it was made"
     return _join(connection, dataset_id, loose, now)
+
+
+def _loose(connection: Connection) -> bool:
+    """Whether a clip that came by itself is not in `everyday`."""
+    within = select(DATASET_CLIPS.c.clip_id).join(DATASETS, DATASETS.c.id == DATASET_CLIPS.c.dataset_id)
+    within = within.where(DATASETS.c.name == EVERYDAY)
+    query = select(CLIPS.c.id).where(CLIPS.c.origin.in_(BY_THEMSELVES), CLIPS.c.id.not_in(within)).limit(1)
+    return connection.scalar(query) is not None
 
 
 def _join(connection: Connection, dataset_id: str, ids: Select[tuple[str]], now: datetime) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, func, insert, or_, select
 
 from stt_server.errors import NotFound
+from stt_server.store import datasets
 from stt_server.store.rights import Purpose, Verdict
 from stt_server.store.tables import CLIPS, CONSENTS, DATASET_CLIPS, DATASETS, SNAPSHOT_CLIPS, SNAPSHOTS
 
@@ -65,19 +66,19 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What is kept of a row also after its clip has left: enough to tell two snapshots apart."""
+    """A row as it is told apart from the same clip's in another snapshot."""
 
     row_sha256: bytes
     split: str
+    text: str | None
     withdrawn: bool
 
 
 def lock_dataset(connection: Connection, name: str) -> str:
     """Of two who make a snapshot of it at once the second waits. Its id. Raises NotFound."""
-    query = select(DATASETS.c.id).where(DATASETS.c.name == name).with_for_update()
-    if (found := connection.scalar(query)) is None:
-        raise NotFound(f"There is no dataset {name[:100]!r}; `earloop dataset list` shows all.", field="dataset")
-    return str(found)
+    dataset_id = datasets.get(connection, name).id
+    connection.execute(select(DATASETS.c.id).where(DATASETS.c.id == dataset_id).with_for_update())
+    return dataset_id
 
 
 def candidates(connection: Connection, dataset_id: str, purpose: Purpose, now: datetime) -> list[Line]:
@@ -137,8 +138,7 @@ def next_number(connection: Connection, dataset_id: str) -> int:
 
 def listed(connection: Connection, dataset: str) -> list[Snapshot]:
     """Those of a dataset, oldest first. Raises NotFound for a dataset that is not there."""
-    if connection.scalar(select(DATASETS.c.id).where(DATASETS.c.name == dataset)) is None:
-        raise NotFound(f"There is no dataset {dataset[:100]!r}; `earloop dataset list` shows all.", field="dataset")
+    datasets.get(connection, dataset)
     rows = connection.execute(_query().where(DATASETS.c.name == dataset).order_by(SNAPSHOTS.c.number))
     return [_snapshot(row) for row in rows]
 
@@ -170,7 +170,7 @@ def marks(connection: Connection, snapshot_id: str) -> dict[str, Mark]:
     """Every row by its clip, tombstones too."""
     query = select(SNAPSHOT_CLIPS).where(SNAPSHOT_CLIPS.c.snapshot_id == snapshot_id)
     return {
-        row.clip_id: Mark(row.row_sha256, row.split, row.withdrawn is not None)
+        row.clip_id: Mark(row.row_sha256, row.split, row.text, row.withdrawn is not None)
         for row in connection.execute(query.order_by(SNAPSHOT_CLIPS.c.clip_id))
     }
 

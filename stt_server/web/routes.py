@@ -11,6 +11,7 @@ from stt_server.web import (
     clips,
     consents,
     curation,
+    datasets,
     description,
     health,
     login,
@@ -78,6 +79,15 @@ ROUTES: Final = (
     Route("POST", "/v1/tagging/{lease}/beat", tagging.beat, Scope.TAG, "keep the clip a while longer"),
     Route("POST", "/v1/tagging/{lease}/vote", tagging.vote, Scope.TAG, "a verdict on the clip"),
     Route("POST", "/v1/tagging/{lease}/skip", tagging.skip, Scope.TAG, "pass the clip over"),
+    Route("GET", "/v1/datasets", datasets.listed, Scope.CONTRIBUTE, "all datasets"),
+    Route("POST", "/v1/datasets", datasets.create, Scope.CURATE, "make one"),
+    Route("GET", "/v1/datasets/{dataset}", datasets.show, Scope.CONTRIBUTE, "its script, and how much there is of it"),
+    Route("PUT", "/v1/datasets/{dataset}/script", datasets.put_script, Scope.CURATE, "what its recorder asks for"),
+    Route("POST", "/v1/datasets/{dataset}/clips", datasets.put_clips, Scope.CURATE, "put clips in, take clips out"),
+    Route("GET", "/v1/datasets/{dataset}/snapshots", datasets.list_snapshots, Scope.CURATE, "its snapshots"),
+    Route("POST", "/v1/datasets/{dataset}/snapshots", datasets.make, Scope.CURATE, "make one"),
+    Route("GET", "/v1/datasets/{dataset}/snapshots/{number}/export", datasets.export, Scope.CURATE, "one, as files"),
+    Route("GET", "/v1/datasets/{dataset}/diff", datasets.diff, Scope.CURATE, "in what two of them differ"),
     Route("GET", "/metrics", health.metrics, Scope.MONITOR, "measurements for Prometheus"),
 )
 

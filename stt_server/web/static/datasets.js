@@ -6,7 +6,7 @@ import { $, alarm, element } from "./element.js";
 import { enter } from "./entry.js";
 import { read, written } from "./script.js";
 
-const FORMATS = { deepspeech: "DeepSpeech CSV", nemo: "NeMo JSONL", commonvoice: "Common Voice TSV", audiofolder: "Hugging Face audiofolder", webdataset: "webdataset tar" };
+const FORMATS = { deepspeech: "DeepSpeech CSV", nemo: "NeMo JSONL", "common-voice": "Common Voice TSV", audiofolder: "Hugging Face audiofolder", webdataset: "webdataset tar" };
 
 const clips = new Clips();
 let chosen = ""; // the dataset's name; "" is every clip there is

@@ -24,7 +24,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def key(data: Path) -> str:
     with closing(open_database(data)) as database, database.write() as connection:
-        return keys.create(connection, "anna", [Scope.STREAM, Scope.CURATE], datetime.now(UTC))
+        return keys.create(connection, "anna", [Scope.STREAM, Scope.CONTRIBUTE, Scope.CURATE], datetime.now(UTC))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,11 @@ def test_who_needs_a_key_is_asked_for_it_and_comes_back(open_page: OpenPage, loc
     page.press(key, Keys.ENTER)
     page.until(lambda: page.browser.current_url == f"{locked}/datasets?name=kitchen", "it should come back")
     page.until(lambda: page.text("#account") == "anna", "the page should say who is logged in")
-    assert page.browser.execute_script("return [localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+    assert page.browser.execute_script("return [localStorage.length, sessionStorage.length, document.cookie]") == [
+        0,
+        0,
+        "",
+    ]
 
 
 def test_the_cookie_opens_the_page_that_listens_too(open_page: OpenPage, locked: str, key: str) -> None:

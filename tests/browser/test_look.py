@@ -78,7 +78,7 @@ def test_nothing_moves_for_who_asks_for_that(open_page: OpenPage, url: str) -> N
         assert page.browser.find_element(By.TAG_NAME, "button").value_of_css_property("transition-duration") == "0s"
 
 
-# ------------------------------------------------------------------------------------------------- what runs in the page
+# ------------------------------------------------------------------------------------------------ what runs in the page
 
 
 def run(page: Page, module: str, expression: str):

@@ -113,7 +113,10 @@ def test_three_clips_are_judged_by_single_keys(open_page, server, giver):
 def test_every_verdict_has_the_key_that_its_button_shows(open_page, server, giver):
     page = open_page(server, "/tag")
     page.until(lambda: page.state == "stopped", "a clip should be there")
-    shown = {button.get_attribute("data-verdict"): button.find_element(By.TAG_NAME, "kbd").text for button in page.all("[data-verdict]")}
+    shown = {
+        button.get_attribute("data-verdict"): button.find_element(By.TAG_NAME, "kbd").text
+        for button in page.all("[data-verdict]")
+    }
     assert len(shown) == len(set(shown.values())) == 6
     for button in page.all("[data-verdict]"):
         assert button.get_attribute("aria-keyshortcuts") == shown[button.get_attribute("data-verdict")]
@@ -228,7 +231,16 @@ def test_all_is_reached_by_the_tab_key_in_the_order_of_the_page(open_page, serve
     page = judging(open_page, server)
     heard(page)
     names = page.tabbed()
-    wanted = ["Play again", "What was said", "Right as heard", "Corrected", "Unclear", "Noise", "Private", "Other language"]
+    wanted = [
+        "Play again",
+        "What was said",
+        "Right as heard",
+        "Corrected",
+        "Unclear",
+        "Noise",
+        "Private",
+        "Other language",
+    ]
     places = [next(i for i, name in enumerate(names) if name.startswith(want)) for want in wanted]
     assert places == sorted(places)
     assert len([name for name in names if "seconds," in name]) == 1  # the words are one stop

@@ -63,7 +63,8 @@ async function snapshots() {
 
 function snapshot(each, before) {
   const when = new Date(each.created).toLocaleDateString([], { dateStyle: "medium" });
-  const about = element("p", {}, element("strong", {}, `Version ${each.number}`), ` · ${when} · for ${each.purpose}`);
+  const gone = each.withdrawn ? ` · ${each.withdrawn} withdrawn since` : "";
+  const about = element("p", {}, element("strong", {}, `Version ${each.number}`), ` · ${when} · for ${each.purpose}${gone}`);
   const exports = Object.entries(FORMATS).map(([format, title]) => {
     const href = path("snapshots", each.number, `export?format=${format}`);
     return element("a", { href, download: "" }, title);

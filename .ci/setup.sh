@@ -32,7 +32,7 @@ own_environment() {
     # shellcheck disable=SC1091
     . "$environment/bin/activate"
     pip install --quiet torch==2.13.0
-    pip install --quiet -e '.[cpu,kenlm,reference,av,postgres,train,test]'
+    pip install --quiet -e '.[cpu,kenlm,reference,av,postgres,s3,train,test]'
 }
 
 need_programs

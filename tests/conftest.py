@@ -7,6 +7,7 @@ import pytest
 
 from tests.bundles import shipped_bundle, tiny, tiny_bundle  # noqa: F401  fixtures for every test
 from tests.postgres import database_url, postgres, postgres_url  # noqa: F401  the same
+from tests.s3 import objects_url, s3, s3_url  # noqa: F401  the same
 
 
 @pytest.fixture(scope="session", autouse=True)

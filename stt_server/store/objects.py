@@ -62,7 +62,7 @@ def open_objects(data: Path, url: str = "") -> ObjectStore:
     parts = urlsplit(url)
     if not url:
         return FolderObjects(data / FOLDER)
-    if parts.scheme == "file" and not parts.netloc and parts.path:
+    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         return FolderObjects(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.hostname:
         from stt_server.store.s3 import open_s3

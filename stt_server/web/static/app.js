@@ -5,7 +5,8 @@
 
 import { ask, whoAmI } from "./api.js";
 import { $, alarm } from "./element.js";
-import { Door, contributor } from "./key.js";
+import { known } from "./entry.js";
+import { Door } from "./key.js";
 import { Latency } from "./latency.js";
 import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
@@ -147,7 +148,7 @@ fetch("readyz")
 async function showKept() {
   const me = await whoAmI();
   const may = me.scopes.includes("contribute") || me.scopes.includes("admin");
-  if (!may || (!contributor() && !me.csrf)) return;
+  if (!may || !((await known()) || me.csrf)) return;
   const { consent, collecting } = await ask("GET", "v1/consent");
   $("kept").hidden = !(consent && collecting);
 }

@@ -2,7 +2,7 @@
 
 import { Refusal, ask, becomeSomebody, whoAmI } from "./api.js";
 import { $ } from "./element.js";
-import { contributor } from "./key.js";
+import { contributor, setContributorAside } from "./key.js";
 
 // Who is there, or null when the browser is on its way to the login. Throws Refusal for a key that may not do this.
 export async function enter(scope) {
@@ -21,16 +21,17 @@ export async function enterAsPerson(scope) {
   return me;
 }
 
-// Whether the server knows the token of this browser. It may be of another server that stood at this address.
-async function known() {
+// Whether the server knows the contributor of this browser; one that it does not know is not named to it any more.
+export async function known() {
   if (!contributor()) return false;
   try {
     await ask("GET", "v1/consent");
     return true;
   } catch (error) {
-    if (error.status === 401) return false;
     if (error.status === 403) return true; // a key that may judge and not give has its own person
-    throw error;
+    if (error.status !== 401) throw error;
+    setContributorAside();
+    return false;
   }
 }
 

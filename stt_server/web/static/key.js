@@ -3,6 +3,7 @@
 const KEPT = "earloop-key";
 const CONTRIBUTOR = "earloop-contributor";
 const ANSWER_MS = 5000;
+let unknown = false; // whether the server does not know this browser's contributor
 let csrf = null; // where a cookie says who this is, what must come with all that changes something
 
 export function key() {
@@ -12,11 +13,17 @@ export function key() {
 // The token of whoever gives or judges clips in this browser, where no key says who that is. It outlives the tab: it is
 // the only way to take back what was given.
 export function contributor() {
-  return localStorage.getItem(CONTRIBUTOR);
+  return unknown ? null : localStorage.getItem(CONTRIBUTOR);
 }
 
 export function keepContributor(token) {
   localStorage.setItem(CONTRIBUTOR, token);
+  unknown = false;
+}
+
+// Another server stands at this address now: it would refuse whatever comes with the token.
+export function setContributorAside() {
+  unknown = true;
 }
 
 export function keepCsrf(token) {

@@ -5,7 +5,7 @@
 
 import { ask } from "./api.js";
 import { $, alarm, element } from "./element.js";
-import { enterAsPerson } from "./entry.js";
+import { enter, known } from "./entry.js";
 import { Meter } from "./meter.js";
 import { following, left, leftInAll, manner } from "./script.js";
 import { Take } from "./take.js";
@@ -233,8 +233,8 @@ playback.addEventListener("play", () => ($("hear-label").textContent = "Stop"));
 for (const kind of ["pause", "ended"]) playback.addEventListener(kind, () => ($("hear-label").textContent = "Hear it"));
 
 async function begin() {
-  const me = await enterAsPerson("contribute");
-  if (!me) return;
+  if (!(await enter("contribute"))) return;
+  await known(); // else nobody is made here: that is for the consent
   const { consent, collecting } = await ask("GET", "v1/consent");
   $("unasked").hidden = Boolean(consent) || !collecting;
   $("closed").hidden = collecting;

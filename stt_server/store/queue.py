@@ -101,7 +101,7 @@ def take_clip(connection: Connection, clip_id: str, person_id: str, now: datetim
     free = or_(LEASES.c.expires <= now, LEASES.c.person_id == person_id)
     taking = dialect.insert(LEASES).values(clip_id=clip_id, **row)
     taking = taking.on_conflict_do_update(index_elements=[LEASES.c.clip_id], set_=row, where=free)
-    return lease if connection.execute(taking).rowcount == 1 else None
+    return lease if connection.scalar(taking.returning(LEASES.c.id)) else None
 
 
 def extend(connection: Connection, lease_id: str, person_id: str, expires: datetime) -> None:

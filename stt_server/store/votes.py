@@ -119,8 +119,9 @@ def today(connection: Connection, person_id: str, now: datetime) -> int:
 def counts(connection: Connection, person_id: str, now: datetime) -> Counts:
     """How far judging is; duplicates are one clip, but each of them is speech with agreed words."""
     mine = select(func.count()).select_from(VOTES).where(VOTES.c.person_id == person_id)
-    by_status = select(CLIPS.c.status, func.count()).where(CLIPS.c.duplicate_of.is_(None)).group_by(CLIPS.c.status)
-    number: dict[str, int] = dict(connection.execute(by_status).tuples().all())
+    by_status = select(CLIPS.c.status, func.count().label("clips")).where(CLIPS.c.duplicate_of.is_(None))
+    rows = connection.execute(by_status.group_by(CLIPS.c.status))
+    number: dict[str, int] = {row.status: row.clips for row in rows}
     known = and_(CLIPS.c.status == "decided", CLIPS.c.verdict.in_((Verdict.RIGHT, Verdict.CORRECTED)))
     seconds = connection.scalar(select(func.sum(CLIPS.c.duration_s)).where(known))
     return Counts(

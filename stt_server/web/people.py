@@ -46,7 +46,7 @@ async def person_of(request: web.Request, *, make: bool = False) -> Person | Non
         return ring.person(identity.person)
     if identity is ANONYMOUS:
         return None
-    may = any(allows(identity.scopes, scope) for scope in (Scope.CONTRIBUTE, Scope.TAG))
+    may = any(allows(identity.scopes, scope) for scope in (Scope.CONTRIBUTE, Scope.TAG, Scope.CURATE))
     known = ring.of_key(identity.id)
     if known is None and make and may:
         return await services_of(request).store.run(_of_key, identity.id)

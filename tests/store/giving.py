@@ -48,7 +48,6 @@ def clip(
     data = f"audio {number} of {said}".encode()
     kept = KeptClip(
         id=ident,
-        created=now(),
         object_key=clip_key(ident),
         sha256=hashlib.sha256(data).digest(),
         size=len(data),
@@ -58,7 +57,7 @@ def clip(
         person_id=consent.person_id,
         consent_id=consent.id,
         hypothesis=said,
-        **more,
+        **{"created": now(), **more},
     )
     if objects is not None:
         objects.put(kept.object_key, data)

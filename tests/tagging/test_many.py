@@ -1,0 +1,112 @@
+"""Twenty taggers at once, over HTTP, on servers that share one database: no clip is leased twice, no vote lost.
+
+Every answer that a client got is held against what the database has in the end.
+"""
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from sqlalchemy import select
+
+from stt_server.store import keys, people
+from stt_server.store.database import Database, open_database
+from stt_server.store.rights import Scope
+from stt_server.store.tables import CLIPS, LEASES, VOTES
+from tests.store import giving
+from tests.web.conftest import _server
+
+CLIENTS = 20
+HEARD = "turn on the light"
+
+
+@dataclass
+class Log:
+    """What clients were told, in the order in which they were told it."""
+
+    holders: dict[str, str] = field(default_factory=dict)  # clip: who has it, as far as its clients know
+    votes: list[tuple[str, str]] = field(default_factory=list)  # (lease, clip)
+    twice: list[str] = field(default_factory=list)
+    refused: Counter[int] = field(default_factory=Counter)
+
+
+@pytest.mark.slow
+async def test_twenty_clients_at_once_lose_no_vote_and_share_no_clip(tmp_path: Path, database_url: str):
+    await judge_all(tmp_path, database_url, clips=30, servers=2)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+async def test_twenty_clients_at_once_judge_a_long_queue(tmp_path: Path, database_url: str):
+    await judge_all(tmp_path, database_url, clips=1000, servers=3)
+
+
+async def judge_all(folder: Path, url: str, clips: int, servers: int) -> None:
+    """Let twenty people judge until nothing is left, and look at what became of it."""
+    with closing(open_database(folder, url)) as database:
+        _, consent = giving.giver(database)
+        for number in range(clips):
+            giving.clip(database, consent, None, f"{HEARD} number {number}")
+        shown = _keys(database)
+        log = Log()
+        async with AsyncExitStack() as stack:
+            opened = [await stack.enter_async_context(_server(folder, None, {"database": url})) for _ in range(servers)]
+            http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)))
+            urls = [opened[number % servers].url for number in range(CLIENTS)]
+            await asyncio.gather(*(_tag(http, *each, log) for each in zip(urls, shown, strict=True)))
+        _check(database, log, clips)
+
+
+def _keys(database: Database) -> list[str]:
+    with database.write() as connection:
+        made = [keys.create(connection, f"tagger {number}", [Scope.TAG], giving.now()) for number in range(CLIENTS)]
+        for key in made:
+            people.of_key(connection, key.split("_")[1], giving.now())
+    return made
+
+
+async def _tag(http: aiohttp.ClientSession, url: str, key: str, log: Log) -> None:
+    """Judge until three times in a row nothing is left; others may have had the last clips."""
+    idle = 0
+    while idle < 3:
+        given = await _post(http, f"{url}/v1/tagging/lease", key, log)
+        if given is None:
+            idle += 1
+            await asyncio.sleep(0.05)
+            continue
+        idle, lease, clip = 0, given["lease"], given["clip"]
+        if clip["id"] in log.holders:
+            log.twice.append(clip["id"])
+        log.holders[clip["id"]] = key
+        blind = clip["hypothesis"] is None
+        said = {"verdict": "corrected", "text": f"answer {clip['id'][:1]}"} if blind else {"verdict": "right"}
+        await asyncio.sleep(0)
+        del log.holders[clip["id"]]  # before the vote is sent: from then on another may have it
+        if await _post(http, f"{url}/v1/tagging/{lease}/vote", key, log, said) is not None:
+            log.votes.append((lease, clip["id"]))
+
+
+async def _post(http: aiohttp.ClientSession, url: str, key: str, log: Log, body: Any = None) -> dict[str, Any] | None:
+    async with http.post(url, json=body, headers={"X-API-Key": key}) as answer:
+        if answer.status >= 300:
+            log.refused[answer.status] += 1
+        return await answer.json() if answer.status == 200 else None
+
+
+def _check(database: Database, log: Log, clips: int) -> None:
+    with database.read() as connection:
+        votes = connection.execute(select(VOTES.c.id, VOTES.c.clip_id, VOTES.c.person_id)).all()
+        states = Counter(connection.scalars(select(CLIPS.c.status)))
+        leases = connection.execute(select(LEASES)).all()
+    assert log.twice == []
+    assert log.refused == {}
+    assert {(vote.id, vote.clip_id) for vote in votes} == set(log.votes)
+    assert len(votes) == len(log.votes) == len({(vote.clip_id, vote.person_id) for vote in votes})
+    assert leases == []
+    assert states["waiting"] == 0
+    assert states.total() == clips

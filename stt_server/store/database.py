@@ -18,9 +18,9 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, NoSuchModuleError, SQLAlchemyError
 
-from stt_server.errors import BadOption, EarloopError, Unavailable
+from stt_server.errors import BadInput, BadOption, EarloopError, Unavailable
 from stt_server.logs import EventLog
 from stt_server.store import migrate
 
@@ -224,11 +224,13 @@ def _begin_postgres(connection: Connection) -> None:
 
 @contextmanager
 def _as_ours(url: URL) -> Iterator[None]:
-    """What the database or the disk cannot, as an Unavailable that says what to do."""
+    """What a database or disk cannot, as an Unavailable that says what to do; what none could, as BadInput."""
     try:
         yield
     except EarloopError:
         raise
+    except (DataError, UnicodeEncodeError) as error:  # a NUL, half a surrogate pair, a text too long for its column
+        raise BadInput("The database cannot keep a text that was sent: it is too long, or no text.") from error
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise Unavailable(_sentence(url, getattr(error, "orig", None) or error)) from error
 

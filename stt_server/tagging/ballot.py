@@ -44,6 +44,8 @@ def _as_heard(hypothesis: str | None) -> Ballot:
 
 
 def _as_written(text: str) -> Ballot:
+    if "\0" in text:  # which PostgreSQL cannot keep
+        raise BadInput("The text has a character with the code 0.", field="text")
     if len(text) > MAX_TEXT:
         raise BadInput(f"The text is longer than {MAX_TEXT} letters.", field="text")
     try:

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
-from stt_server.errors import BadOption, Conflict, Unavailable
+from stt_server.errors import BadInput, BadOption, Conflict, Unavailable
 from stt_server.store import database as module
 from stt_server.store import keys, migrate
 from stt_server.store.database import Database, open_database
 from stt_server.store.rights import Scope
-from stt_server.store.tables import METADATA
+from stt_server.store.tables import KEYS, METADATA
 
 
 @pytest.fixture
@@ -164,6 +164,20 @@ def test_a_writer_waits_for_another_only_so_long_and_says_so(database: Database)
         migrate.lock(first)
         with pytest.raises(Unavailable, match="locked by another process"):
             wait()
+
+
+def test_what_no_database_could_keep_is_the_callers_mistake(database: Database):
+    with pytest.raises(BadInput, match="no text"), database.read() as connection:
+        connection.execute(select(KEYS).where(KEYS.c.name == "half a pair \ud800"))
+
+
+def test_postgresql_takes_no_text_with_a_nul(tmp_path: Path, postgres_url: str):
+    with (
+        closing(open_database(tmp_path, postgres_url)) as database,
+        pytest.raises(BadInput, match="no text"),
+        database.read() as connection,
+    ):
+        connection.execute(select(KEYS).where(KEYS.c.name == "one\0two"))
 
 
 async def test_the_event_loop_waits_for_the_database_only_so_long(database: Database, monkeypatch: pytest.MonkeyPatch):

@@ -25,6 +25,7 @@ def test_texts_are_compared_without_case_punctuation_and_digits():
         (Verdict.RIGHT, None, "", "Nothing was heard"),
         (Verdict.CORRECTED, None, "la", "has no words"),
         (Verdict.CORRECTED, " … ", "la", "has no words"),
+        (Verdict.CORRECTED, "turn\0on", "la", "the code 0"),
         (Verdict.CORRECTED, "включи свет", "la", "cannot spell"),
         (Verdict.CORRECTED, "la " * MAX_TEXT, "la", "longer than"),
     ],

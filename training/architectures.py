@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from stt_server.errors import BadInput
+from stt_server.speech.alphabet import Alphabet
 from training.deepspeech import DeepSpeech, DeepSpeechShape
 from training.model import ConvModel, ConvShape
 
@@ -57,3 +60,9 @@ def shape_from(recipe: Recipe, labels: int) -> dict[str, Any]:
         if size.name not in sizes:
             sizes[size.name] = getattr(recipe.model, RENAMED.get(size.name, size.name))
     return {"architecture": recipe.model.architecture, **sizes}
+
+
+def new_model(recipe: Recipe) -> StreamingModel:
+    """A model of the recipe's sizes, its weights drawn from the schedule's seed."""
+    torch.manual_seed(recipe.schedule.seed)
+    return build(shape_from(recipe, len(Alphabet(recipe.alphabet))))

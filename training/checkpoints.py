@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +13,8 @@ from stt_server.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+EXACT = ("mean", "scale")  # the normalisation of the features, which an export does not round
 
 
 @dataclass(slots=True)
@@ -60,7 +62,8 @@ class Checkpoint:
     """State dicts of the learning model, its average, the optimizer and (in fp16) the scaler of its loss.
 
     `shape` and `letters` rebuild the model, `features` says what it hears; `recipe` is a hash of the one it learned by.
-    Checkpoints of the first shipped model lack the last three, and much of the progress.
+    Checkpoints of the first shipped model lack the last three, and much of the progress. Light ones have only the
+    average, in float16 as it is exported: it cannot be gone on with.
     """
 
     model: dict[str, Any]
@@ -82,14 +85,22 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     part.replace(path)
 
 
+def lighten(path: Path, light: Path) -> None:
+    """Write beside a checkpoint one with no more than is exported, an eighth of its size."""
+    kept = load(path)
+    averaged = {name: weight if name in EXACT else weight.half() for name, weight in kept.averaged.items()}
+    save(replace(kept, model={}, averaged=averaged, optimizer={}, scaler={}), light)
+
+
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint. Raises NotFound, or BadInput for a file that is none."""
     if not path.is_file():
         raise NotFound(f"there is no checkpoint {path}; start the run without --resume")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        return Checkpoint(**{**content, "progress": _progress(content["progress"])})
-    except (RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        averaged = {name: weight.float() for name, weight in content["averaged"].items()}
+        return Checkpoint(**{**content, "averaged": averaged, "progress": _progress(content["progress"])})
+    except (RuntimeError, KeyError, TypeError, AttributeError, EOFError, pickle.UnpicklingError) as error:
         told = f"{path} is damaged or not a checkpoint of this version; start the run anew"
         raise BadInput(told, field="checkpoint") from error
 

@@ -47,8 +47,12 @@ class ClipArray:
         return len(self.said)
 
     def __getitem__(self, index: int) -> NDArray[np.float32]:
+        return self.pcm(index).astype(np.float32) / np.float32(32768)
+
+    def pcm(self, index: int) -> NDArray[np.int16]:
+        """The samples of a clip as they are kept."""
         start = self.ends[index - 1] if index else 0
-        return self.samples[start : self.ends[index]].astype(np.float32) / np.float32(32768)
+        return self.samples[start : self.ends[index]]
 
     @property
     def seconds(self) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ import torch
 
 from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.features import FeatureRecipe, LogMel
-from training.architectures import architecture_of
+from training.architectures import architecture_of, new_model
 from training.batches import BatchMaker, plan_epoch
 from training.data import check_learnable
 from training.distributed import ALONE
@@ -26,7 +26,7 @@ from training.fit import set_normalisation
 from training.precision import choose_numerics
 from training.preparing import look, tell, write_language_model
 from training.probing import halvings_needed
-from training.rundir import decoded, learned_from, new_model
+from training.rundir import decoded, learned_from
 from training.sources import surroundings
 from training.stepping import Stepper
 

@@ -194,11 +194,11 @@ def fit(
             if after < 1.0 and (late or is_validated_between(plan, share, after)):
                 trouble = check(planned=True)
                 pace.rest()
-            if wished or trouble or is_stale(plan, progress):
+            if (wished or trouble or is_stale(plan, progress)) and progress.batch < len(maker):
                 break
         else:
             progress.epoch, progress.batch = progress.epoch + 1, 0
-            if progress.epoch < plan.epochs and is_validated_after(plan, progress.epoch):
+            if not trouble and progress.epoch < plan.epochs and is_validated_after(plan, progress.epoch):
                 trouble = check(planned=True)
                 pace.rest()
     keep()  # before the validation, which takes a while and may be interrupted
@@ -271,6 +271,8 @@ def _restore(
         raise Conflict(
             f"{told}; resume with the recipe it was begun with, or train into another folder", field=other[0]
         )
+    if not checkpoint.optimizer:
+        raise BadInput(f"{path} holds weights to export and not what learning needs to go on", field="checkpoint")
     model.load_state_dict(checkpoint.model)
     averaged.load_state_dict(checkpoint.averaged)
     stepper.optimizer.load_state_dict(checkpoint.optimizer)

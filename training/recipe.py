@@ -237,6 +237,9 @@ class Reporting(Section):
     audio_mb: float = Field(8.0, ge=0, description="most audio in the page")
     suspects: int = Field(2000, ge=0, description="clips of train and of dev that are searched for wrong labels")
     noise_minutes: float = Field(10.0, ge=0, description="of the noise that are heard to count false words in them")
+    learning_curve: bool = Field(
+        False, description="learn from 25 and 50 % of the new clips, too, to say what more of them would bring"
+    )
     tensorboard: bool = Field(False, description="write RUN/tensorboard, too; needs the extra of that name")
 
 

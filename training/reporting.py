@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from training.report import Report
     from training.report.schema import Suspect
 
-LEARNING = "learning.json"  # in the folder of a run, by whoever repeats it on shares of its data
+LEARNING = "learning.json"  # in the folder of a run, by `curve.py`
 
 
 def report_run(

@@ -1,6 +1,7 @@
 """A run from recipe to bundle, in the order a reader would do it by hand.
 
-gather, pre-flight, language model → decode → fit → bundle (export, parity, kit, golden clip, rates, card)
+gather, pre-flight, language model → decode → fit, and on shares of the clips where a learning curve is asked for
+→ bundle (export, parity, kit, golden clip, rates, card)
 """
 
 from __future__ import annotations
@@ -9,31 +10,24 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from stt_server.corpus.checks import Finding, Kind, write_findings_csv
 from stt_server.errors import NotFound
-from training import checkpoints
 from training.bundling import Ingredients, make_bundle
-from training.distributed import ALONE, team
-from training.fit import fit
+from training.curve import draw_curve
+from training.distributed import team
+from training.learning import is_finished, learn
 from training.origin import read_origin
 from training.preparing import look, prepare, with_share
 from training.reporting import report_run
-from training.rundir import decoded, hearing, learned_from, new_model
-from training.schedule import is_over
-from training.sources import surroundings
-from training.start import started
-from training.stopping import interruptible
+from training.rundir import decoded, hearing
 from training.terminal import Terminal
-from training.tuning import hold_of, kit_of, told_of_start, weights_between
-from training.watching import watched
+from training.tuning import kit_of, told_of_start, weights_between
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from stt_server.corpus.evaluation import Evaluation
     from stt_server.speech.bundle import Bundle
-    from training.data import Gathered, Gathering
+    from training.data import Gathering
     from training.distributed import Team
     from training.rundir import Run
 
@@ -50,6 +44,8 @@ def run_recipe(run: Run, *, resume: bool = False) -> Bundle | None:
         run, gathering = together.after_the_first(partial(_ready, run, together, resume=resume))
         if not (resume and is_finished(run)):
             learn(run, gathering, resume=resume, together=together)
+        if run.recipe.report.learning_curve:
+            draw_curve(run, gathering, together, resume=resume)
     return export(run, gathering) if together.is_first else None
 
 
@@ -59,54 +55,6 @@ def _ready(run: Run, together: Team, *, resume: bool) -> tuple[Run, Gathering]:
         return look(replace(run, terminal=Terminal(None, quiet=True)), read_origin(run.folder))
     run, gathering = prepare(run, resume=resume)
     return with_share(run, gathering), gathering
-
-
-def learn(run: Run, gathering: Gathering, *, resume: bool, together: Team = ALONE) -> None:
-    """Fit; `last.pt` holds what came of it, `previous.pt` a run that it replaces, the findings what was not learned."""
-    if run.checkpoint.exists() and not resume and together.is_first:
-        run.weights.replace(run.folder / "previous.pt")
-        run.checkpoint.unlink(missing_ok=True)
-    recipe = run.recipe
-    around = surroundings(recipe.data.noise, run.places)
-    parts = learned_from(run, gathering), gathering.dev
-    train, dev = together.after_the_first(lambda: [decoded(run, part) for part in parts])
-    alphabet, mel = hearing(recipe)
-    model = started(recipe, run.base) if run.base else new_model(recipe)
-    board = run.folder / "tensorboard" if recipe.report.tensorboard else None
-    with interruptible(run.terminal.say) as stop, watched(run.terminal, board) as watcher:
-        fit(
-            recipe,
-            model,
-            train,
-            dev,
-            alphabet,
-            mel,
-            around,
-            run.folder,
-            watcher,
-            resume=resume,
-            stop=stop,
-            team=together,
-            hold=hold_of(recipe, run.base, gathering) if run.base else None,
-        )
-    if together.is_first:
-        strikes = checkpoints.load(run.checkpoint).progress.strikes
-        found = [*gathering.findings, *_not_learned(parts[0], strikes)]
-        write_findings_csv(run.folder / "findings.csv", found)
-
-
-def _not_learned(part: Gathered, strikes: dict[int, int]) -> Iterator[Finding]:
-    """The clips whose loss was not finite, and how often."""
-    for index, times in sorted(strikes.items()):
-        told = (
-            f"{times} times its loss was not finite; is its text longer than its audio can hold, or its audio broken?"
-        )
-        yield Finding(Kind.NO_FINITE_LOSS, part.clips[index], told)
-
-
-def is_finished(run: Run) -> bool:
-    """Whether the checkpoint has nothing left to learn."""
-    return is_over(run.recipe.schedule, checkpoints.load(run.checkpoint).progress)
 
 
 def export(run: Run, gathering: Gathering) -> Bundle:

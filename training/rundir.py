@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
 from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.features import FeatureRecipe, LogMel
-from training.architectures import build, shape_from
 from training.clips import load_clips
 from training.replay import USUAL, mixed
 
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
     from training.places import Places
     from training.recipe import Recipe
     from training.start import Base
-    from training.streaming import StreamingModel
     from training.terminal import Terminal
 
 
@@ -65,9 +61,3 @@ def decoded(run: Run, part: Gathered) -> ClipArray:
 def hearing(recipe: Recipe) -> tuple[Alphabet, LogMel]:
     """The letters a model writes with and the features it hears."""
     return Alphabet(recipe.alphabet), LogMel(FeatureRecipe(n_mels=recipe.features.n_mels))
-
-
-def new_model(recipe: Recipe) -> StreamingModel:
-    """A model of the recipe's sizes, its weights drawn from the schedule's seed."""
-    torch.manual_seed(recipe.schedule.seed)
-    return build(shape_from(recipe, len(Alphabet(recipe.alphabet))))

@@ -16,13 +16,13 @@ import numpy as np
 from stt_server.errors import Internal, Unsupported
 from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.features import FeatureRecipe, LogMel
+from training.architectures import new_model
 from training.batches import Surroundings, frames_of
 from training.clips import SAMPLE_RATE, ClipArray, Spoken
 from training.export import check_int8, check_parity, export_onnx, rounded
 from training.fit import fit
 from training.listening import listen
 from training.recipe import load_recipe
-from training.rundir import new_model
 from training.synthetic import Utterance, speak
 
 if TYPE_CHECKING:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,6 +10,8 @@ from rich.console import Console
 from rich.progress import Progress as Bars
 from rich.table import Column, Table
 from rich.text import Text
+
+from training.runlog import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ class Terminal:
 
     def __init__(self, log: Path | None, console: Console | None = None, *, quiet: bool = False) -> None:
         self.console = console or Console(stderr=True, highlight=False, markup=False, soft_wrap=True, quiet=quiet)
-        self.log = log
+        self.log = RunLog(log)
 
     def step(self, progress: Progress, loss: float, rate: float, share: float, speed: float, waiting: float) -> None:
         left = progress.seconds * (1 - share) / share if share else 0.0
@@ -37,7 +37,7 @@ class Terminal:
             f"{share:6.1%}  step {progress.step:6d}  epoch {progress.epoch:3d}  loss {loss:6.3f}  rate {rate:.2e}  "
             f"{speed:5.0f} x real time, {waiting:4.0%} waiting for data  {left / 60:5.0f} min left"
         )
-        self._keep("step", step=progress.step, loss=loss, rate=rate, speed=speed, waiting=waiting)
+        self.log.step(progress, loss, rate, speed, waiting)
 
     def validated(self, progress: Progress, wer: dict[str, float], pairs: Sequence[tuple[str, str, str]]) -> None:
         table = Table(title=f"step {progress.step}, greedy", title_justify="left", show_lines=False)
@@ -49,11 +49,11 @@ class Terminal:
             for row, (true, heard) in enumerate(shown):
                 table.add_row(source if row == 0 else "", f"{100 * rate:.1f}" if row == 0 else "", true, heard)
         self.console.print(table)
-        self._keep("validated", step=progress.step, wer=wer)
+        self.log.validated(progress, wer)
 
     def say(self, sentence: str) -> None:
         self.console.print(sentence)
-        self._keep("said", sentence=sentence)
+        self.log.say(sentence)
 
     def show(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table for the eye alone; what it tells is also in a file of the run."""
@@ -68,12 +68,6 @@ class Terminal:
         shown = self.console.is_terminal
         with Bars(console=self.console, transient=True, disable=not shown, redirect_stdout=False) as bars:
             yield [partial(_advance, bars, bars.add_task(name, total=None, visible=False)) for name in names]
-
-    def _keep(self, event: str, **keys: object) -> None:
-        if self.log is None:
-            return
-        with self.log.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps({"event": event, "at": round(time.time(), 3), **keys}) + "\n")
 
 
 def _advance(bars: Bars, task: TaskID, done: int, of: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stt_server.errors import NotFound, Unsupported
+from stt_server.errors import BadOption, NotFound, Unsupported
 from stt_server.settings import load_settings
 
 if TYPE_CHECKING:
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 EXTRA = ("onnx", "onnxscript", "torch")  # what `pip install 'earloop[train]'` brings
 DEFAULT = "from-scratch"
-SMOKE = "smoke"
+SMOKE, PACK = "smoke", "pack"
 INTERRUPTED = 130  # as shells count an end by Ctrl-C
 
 
 def train(
     recipe: Annotated[
         str | None,
-        typer.Argument(help=f"a recipe's file, or the name of a shipped one; {DEFAULT} by default, smoke to check"),
+        typer.Argument(help=f"a recipe's file, or the name of a shipped one; {DEFAULT} by default; or smoke, or pack"),
     ] = None,
+    packed: Annotated[str | None, typer.Argument(metavar="[RECIPE]", help="behind `pack`: the recipe to pack")] = None,
     train_: Annotated[
         list[str] | None, typer.Option("--train", help="lists or folders of clips to learn from, split if they are all")
     ] = None,
@@ -36,12 +37,22 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="show data, a batch, size, time and memory; learn nothing")
     ] = False,
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="learn from 25 and 50 % of the clips, too; report.learning_curve")
+    ] = False,
     show: Annotated[bool, typer.Option("--show", help="print the recipe with every key, and end")] = False,
     cache: Annotated[Path | None, typer.Option(help="decoded and synthetic audio; runs/cache by default")] = None,
+    mib: Annotated[float, typer.Option(help="of `pack`: most MiB that OUTPUT/pack takes", min=1)] = 40,
+    encoding: Annotated[str, typer.Option(help="of `pack`: adpcm (4 bits a sample), mulaw (8) or exact")] = "adpcm",
 ) -> None:
-    """Gather the data, train, export and measure; the bundle lies in OUTPUT/bundle."""
+    """Gather the data, train, export and measure; the bundle lies in OUTPUT/bundle.
+
+    `smoke` checks the installation. `pack RECIPE` writes OUTPUT/pack, from which a machine with a GPU and nothing else
+    learns: python -m training.packed.
+    """
     with trainer():
         from training.dryrun import show_run
+        from training.pack import pack_run
         from training.places import Places
         from training.recipe import as_yaml, find_recipe, load_recipe, read_change
         from training.run import run_recipe
@@ -52,8 +63,10 @@ def train(
         check_install(Terminal(None))
         return
     lists = _sources(train_, dev, test)
-    name = recipe or _begun(output, resume=resume, lists=lists)
-    loaded = load_recipe(name, lists | dict(read_change(text) for text in set_ or []))
+    named = _recipe_named(recipe, packed)
+    name = named or _begun(output, resume=resume, lists=lists)
+    curve = {"report.learning_curve": True} if learning_curve else {}
+    loaded = load_recipe(name, lists | curve | dict(read_change(text) for text in set_ or []))
     if show:
         typer.echo(as_yaml(loaded), nl=False)
         return
@@ -62,6 +75,8 @@ def train(
     try:
         if dry_run:
             show_run(Run(loaded, places, folder, Terminal(None)))
+        elif recipe == PACK:
+            pack_run(Run(loaded, places, folder, Terminal(folder / "log.jsonl")), folder / PACK, mib, encoding)
         else:
             run_recipe(Run(loaded, places, folder, Terminal(folder / "log.jsonl")), resume=resume)
     except KeyboardInterrupt as error:
@@ -102,6 +117,13 @@ def _named(part: str, paths: Sequence[str]) -> list[dict[str, str]]:
     stems = [Path(path).stem for path in paths]
     tell_apart = part != "train" and 1 < len(paths) == len(set(stems))
     return [{"corpus": path, **({"name": stem} if tell_apart else {})} for path, stem in zip(paths, stems, strict=True)]
+
+
+def _recipe_named(first: str | None, second: str | None) -> str | None:
+    """The recipe's name: the first word, or the one behind `pack`."""
+    if second is not None and first != PACK:
+        raise BadOption(f"{second!r} is one recipe too many; only `pack` stands before another word", field="recipe")
+    return second if first == PACK else first
 
 
 def _begun(output: Path | None, *, resume: bool, lists: dict[str, Any]) -> str:

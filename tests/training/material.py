@@ -10,9 +10,9 @@ import numpy as np
 from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.features import FeatureRecipe, LogMel
 from tests.voices import Samples, say
+from training.architectures import new_model
 from training.clips import ClipArray, Spoken
 from training.recipe import Augmentation, Recipe
-from training.rundir import new_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

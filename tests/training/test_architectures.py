@@ -5,9 +5,8 @@ import torch
 
 from stt_server.errors import BadInput
 from tests.training.material import recipe, toy_model
-from training.architectures import ARCHITECTURES, architecture_of, build, describe
+from training.architectures import ARCHITECTURES, architecture_of, build, describe, new_model
 from training.recipe import Recipe
-from training.rundir import new_model
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -15,13 +15,13 @@ from stt_server.errors import BadInput, Conflict, NotFound
 from tests.training.material import ALPHABET, MEL, SENTENCES, UNCHANGED, Listener, clip_array, recipe, six_clips
 from tests.voices import say, white_noise
 from training import checkpoints
+from training.architectures import new_model
 from training.batches import Surroundings
 from training.checkpoints import Progress
 from training.clips import ClipArray
 from training.fit import fit, set_normalisation
 from training.listening import clip_losses, listen
 from training.recipe import Recipe
-from training.rundir import new_model
 from training.schedule import is_over
 from training.streaming import StreamingModel
 
@@ -237,6 +237,14 @@ def test_fit_needs_no_more_than_torch_numpy_yaml_and_pydantic() -> None:
     without = f"import sys; sys.modules.update(dict.fromkeys({NO_MORE}))"
     code = f"{without}; import training.fit, training.recipe, training.clips"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
+
+
+def test_a_run_that_is_stopped_behind_its_last_batch_is_over(tmp_path: Path) -> None:
+    made = recipe(schedule={"epochs": 1, "batch_s": 100})
+    run(made, tmp_path, stop=after(1))
+    progress = checkpoints.load(tmp_path / "last.pt").progress
+    assert (progress.step, progress.batch) == (1, 0)
+    assert is_over(made.schedule, progress)
 
 
 def test_a_finished_run_that_is_resumed_changes_nothing(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ from tests.voices import white_noise
 from training.batches import Surroundings
 from training.clips import ClipArray
 from training.fit import fit
-from training.rundir import new_model
+from training.architectures import new_model
 from training import checkpoints
 
 torch.backends.mkldnn.enabled = False  # it writes to where it was given no memory

@@ -8,6 +8,7 @@ from stt_server.corpus.clip import Clip
 from stt_server.errors import BadInput
 from tests.training.material import ALPHABET, MEL, SENTENCES, UNCHANGED, Listener, clip_array, recipe
 from tests.voices import say
+from training.architectures import new_model
 from training.batches import Surroundings
 from training.checkpoints import Patience, Progress
 from training.fit import fit
@@ -15,7 +16,6 @@ from training.recipe import EarlyStop, Schedule
 from training.report.suspects import from_losses
 from training.report.weighing import weigh
 from training.reporting import read_points, state_of
-from training.rundir import new_model
 
 VOICES = ("en-us", "en-us+f3")
 

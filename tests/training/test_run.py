@@ -19,12 +19,12 @@ from stt_server.speech.files import read_audio
 from stt_server.speech.recognizer import Recognizer
 from tests.voices import say
 from training import checkpoints
+from training.learning import learn
 from training.lm import estimate, write_arpa
 from training.places import Places
 from training.preparing import prepare, write_language_model
 from training.recipe import LanguageModel, load_recipe
 from training.report import Report
-from training.run import learn
 from training.rundir import Run
 from training.synthetic import HELD_OUT
 from training.terminal import Terminal

@@ -7,10 +7,10 @@ import torch
 
 from tests.training.material import ALPHABET, MEL, SENTENCES, clip_array, recipe, six_clips
 from tests.voices import white_noise
+from training.architectures import new_model
 from training.batches import Batch, BatchMaker
 from training.clips import ClipArray
 from training.fit import set_normalisation
-from training.rundir import new_model
 from training.stepping import NOT_A_NUMBER, TOO_LONG, Fault, Stepper
 from training.streaming import StreamingModel
 

@@ -19,9 +19,9 @@ from stt_server.errors import EarloopError
 from tests.training.material import ALPHABET, MEL, Listener, recipe, six_clips
 from tests.voices import white_noise
 from training import distributed
+from training.architectures import new_model
 from training.batches import Surroundings
 from training.fit import fit
-from training.rundir import new_model
 
 STEPS_BEFORE = 3
 DEADLINE_S = 10

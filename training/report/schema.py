@@ -153,10 +153,10 @@ class Suspect(Part):
 
 
 class Advice(Part):
-    kind: str = Field(description="word, speaker or condition")
+    kind: str = Field(description="word, sentence, letters, speaker or condition")
     name: str = Field(description="which")
     errors: Of = Field(description="errors in the test")
-    chances: Of = Field(description="words in the test that could be wrong")
+    chances: Of = Field(description="words (or, of a sentence, utterances) in the test that could be wrong")
     learned_from: int | None = Field(description="training clips that have it; null where that is not known")
     sentence: str = Field(description="what to record")
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tests.training.material import ALPHABET, MEL, Listener, recipe, six_clips
 from tests.voices import white_noise
 from training import checkpoints
+from training.architectures import new_model
 from training.batches import BatchMaker, Surroundings, plan_epoch
 from training.checkpoints import Progress
 from training.clips import ClipArray
 from training.fit import fit
 from training.recipe import Augmentation, Recipe
-from training.rundir import new_model
 from training.schedule import epoch_span
 
 AROUND = Surroundings([white_noise(2, -20)], [np.array([1, 0, 0.5], np.float32)])

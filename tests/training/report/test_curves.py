@@ -108,3 +108,22 @@ def test_words_that_are_often_wrong_and_seldom_learned_are_to_be_recorded_next()
     speakers = [each.name for each in advice if each.kind == "speaker"]
     assert speakers == ["mine anna"]
     assert advice[0].sentence == "“kitchen”: 3 errors in 3 words of the test, 1 clips to learn from"
+
+
+def test_sentences_that_are_wrong_again_and_again_are_to_be_recorded_next() -> None:
+    wrong = [(clip(f"w{n}", "open the gate"), "open a gate", "open a gate") for n in range(3)]
+    right = [(clip(f"r{n}", "close the gate"), "close the gate", "close the gate") for n in range(3)]
+    learned = [clip("x", "Open the gate!"), clip("y", "gate")]
+    advice = record_next(of_the_test(Ears(evaluations(*wrong, *right)).best), learned, Sorting(learned, {}, {}))
+    sentences = [each.sentence for each in advice if each.kind == "sentence"]
+    assert sentences == ["“open the gate”: 3 errors in 3 utterances of the test, 1 clips to learn from"]
+
+
+def test_letters_that_are_wrong_in_several_words_stand_for_a_sound() -> None:
+    heard = [("thought", "sort"), ("bought", "bort"), ("garden", "garden")]
+    wrong = [(clip(said, said), text, text) for said, text in heard]
+    learned = [clip("x", "garden"), clip("y", "ought")]
+    advice = record_next(of_the_test(Ears(evaluations(*wrong)).best), learned, Sorting(learned, {}, {}))
+    letters = {each.name: each for each in advice if each.kind == "letters"}
+    assert set(letters) == {"“oug”", "“ugh”", "“ght”"}
+    assert letters["“ght”"].sentence == ("“ght”: 2 errors in 2 words, as in bought, of the test, 1 clips to learn from")

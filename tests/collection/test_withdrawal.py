@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from stt_server.errors import NotFound, Unavailable
 from stt_server.store import audit, consents, people
 from stt_server.store.database import Database, open_database
 from stt_server.store.objects import FolderObjects, open_objects
-from stt_server.store.withdrawal import Why
+from stt_server.store.withdrawal import Why, remove_some
 from tests.store.giving import clip, counts, giver, judge, now, publish
 
 SAID = "xylophone quartz vexes"
@@ -76,8 +77,8 @@ def test_a_withdrawal_leaves_nothing_but_tombstones_and_others_clips(database: D
 
 def test_more_clips_than_a_transaction_takes_go_too(database: Database, objects: FolderObjects, monkeypatch):
     monkeypatch.setattr(withdrawal, "PAGE", 3)
-    real = withdrawal.remove_some
-    monkeypatch.setattr(withdrawal, "remove_some", lambda connection, person, actor: real(connection, person, actor, 2))
+    few = partial(remove_some, limit=2)
+    monkeypatch.setattr(withdrawal, "remove_some", few)
     person, given = giver(database)
     for _ in range(7):
         clip(database, given, objects)

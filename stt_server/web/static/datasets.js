@@ -29,7 +29,8 @@ function link(name, title, about) {
 }
 
 function length(hours) {
-  return hours < 1 ? `${Math.round(hours * 60)} min` : `${hours.toFixed(1)} h`;
+  if (hours >= 1) return `${hours.toFixed(1)} h`;
+  return hours * 60 >= 1 ? `${Math.round(hours * 60)} min` : `${Math.round(hours * 3600)} s`;
 }
 
 // ------------------------------------------------------------------------------------------------------ the chosen one

@@ -156,7 +156,7 @@ CLIPS: Final = Table(
     Column("value", Float, nullable=False),  # how much a judgement of it is worth; the highest is asked first
     Column("suspect", Float, nullable=False),  # how sure training is that its label is wrong
     Column("gold", Boolean, nullable=False),  # its text is known; it measures taggers
-    Column("duplicate_of", String(32), ForeignKey("clips.id")),  # judged with that one
+    Column("duplicate_of", String(32), ForeignKey("clips.id"), index=True),  # judged with that one
     Index("ix_clips_queue", "status", "value"),
     Index("ix_clips_created", "created"),
 )

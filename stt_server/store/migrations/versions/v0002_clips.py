@@ -144,6 +144,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_clips_consent_id"), "clips", ["consent_id"], unique=False)
     op.create_index("ix_clips_created", "clips", ["created"], unique=False)
+    op.create_index(op.f("ix_clips_duplicate_of"), "clips", ["duplicate_of"], unique=False)
     op.create_index(op.f("ix_clips_person_id"), "clips", ["person_id"], unique=False)
     op.create_index("ix_clips_queue", "clips", ["status", "value"], unique=False)
     op.create_index(op.f("ix_clips_sha256"), "clips", ["sha256"], unique=False)

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from stt_server.commands.transcribe import progress_bar
 from stt_server.corpus.corpora import find_corpus
+from stt_server.corpus.evaluation import changes
 from stt_server.corpus.evaluation import evaluate as measure
 from stt_server.services import recognizer_settings
 from stt_server.settings import load_settings
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 
     from stt_server.corpus.clip import Clip
     from stt_server.corpus.evaluation import Evaluation
+    from stt_server.settings import Settings
 
 WORST = 10
+PLAIN = "fp32"  # beside which any other precision is measured
 
 
 def evaluate(
@@ -37,7 +40,7 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="train, dev or test; all of them by default")] = None,
     decoder: Annotated[list[str] | None, typer.Option(help="greedy, reference; each that there is by default")] = None,
     lm: Annotated[Path | None, typer.Option(help="an ARPA language model instead of the bundle's")] = None,
-    precision: Annotated[str, typer.Option(help="fp32 or int8")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, or int8, which is measured beside it")] = PLAIN,
     limit: Annotated[int | None, typer.Option(help="only so many clips, spread over the manifest", min=1)] = None,
     no_vad: Annotated[bool, typer.Option("--no-vad", help="hear each clip as one utterance")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures and every utterance here")] = None,
@@ -47,27 +50,45 @@ def evaluate(
     if report:
         _check_report()
     settings = load_settings()
-    recognizer = Recognizer.load(
-        find_bundle(bundle, settings.data),
+    found = find_bundle(bundle, settings.data)
+    recognizer = _ears(found, precision, settings, lm)
+    clips = _clips(recognizer, manifest, split, settings.corpora, limit)
+    names = decoder or list(recognizer.decoders)
+    before: list[Evaluation] = []
+    with progress_bar() as progress:
+        if precision != PLAIN:
+            before = _measured(_ears(found, PLAIN, settings, lm), clips, names, progress, PLAIN, vad=not no_vad)
+        evaluations = _measured(recognizer, clips, names, progress, precision, vad=not no_vad)
+    _show(evaluations, before, precision, Console(width=None if sys.stdout.isatty() else 120))
+    if json_file:
+        facts = {"model": recognizer.name, "version": recognizer.bundle.manifest.version, "precision": precision}
+        figures: dict[str, Any] = {**facts, "evaluations": [_described(each) for each in evaluations]}
+        if before:
+            figures["against"] = {"precision": PLAIN, "wer_change": _changes_by_decoder(before, evaluations)}
+        json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    if report:
+        _write_report(recognizer, clips, evaluations, report)
+
+
+def _ears(bundle: Path, precision: str, settings: Settings, lm: Path | None) -> Recognizer:
+    return Recognizer.load(
+        bundle,
         precision=precision,
         threads=settings.threads,
         lm=lm,
         settings=replace(recognizer_settings(settings), decoder=None),
     )
-    clips = _clips(recognizer, manifest, split, settings.corpora, limit)
-    evaluations = []
-    with progress_bar() as progress:
-        for name in decoder or list(recognizer.decoders):
-            task = progress.add_task(name, total=len(clips))
-            tell = _Tell(progress, task)
-            evaluations.append(measure(recognizer, clips, name, tell, endpointing=not no_vad))
-    _show(evaluations, Console(width=None if sys.stdout.isatty() else 120))
-    if json_file:
-        facts = {"model": recognizer.name, "version": recognizer.bundle.manifest.version, "precision": precision}
-        figures = {**facts, "evaluations": [_described(each) for each in evaluations]}
-        json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    if report:
-        _write_report(recognizer, clips, evaluations, report)
+
+
+def _measured(
+    ears: Recognizer, clips: Sequence[Clip], names: Sequence[str], progress: Progress, precision: str, *, vad: bool
+) -> list[Evaluation]:
+    """By each decoder; a bar shows how far it is."""
+    measured = []
+    for name in names:
+        tell = _Tell(progress, progress.add_task(f"{name}, {precision}", total=len(clips)))
+        measured.append(measure(ears, clips, name, tell, endpointing=vad))
+    return measured
 
 
 class _Tell:
@@ -86,13 +107,15 @@ def _clips(recognizer: Recognizer, name: str, split: str | None, corpora: Path |
     return clips if limit is None else clips[:: max(1, len(clips) // limit)][:limit]
 
 
-def _show(evaluations: Sequence[Evaluation], console: Console) -> None:
+def _show(evaluations: Sequence[Evaluation], before: Sequence[Evaluation], precision: str, console: Console) -> None:
     table = Table("source", "clips", "decoder", "WER", "CER", "exact utterances", title="95 % bootstrap intervals")
     for source in evaluations[0].scores:
         for each in evaluations:
             score = each.scores[source]
             table.add_row(source, str(score.utterances), each.decoder, str(score.wer), str(score.cer), str(score.exact))
     console.print(table)
+    if before:
+        console.print(_beside(evaluations, before, precision))
     for each in evaluations:
         false, quiet = each.false_words
         if quiet:
@@ -100,6 +123,25 @@ def _show(evaluations: Sequence[Evaluation], console: Console) -> None:
     console.print(f"\nworst utterances, {evaluations[-1].decoder}")
     for heard in evaluations[-1].worst(WORST):
         console.print(f"  true   {heard.said}\n  heard  {heard.heard}", markup=False, highlight=False)
+
+
+def _beside(evaluations: Sequence[Evaluation], before: Sequence[Evaluation], precision: str) -> Table:
+    """Both precisions, and by how much the word error rate differs, in points."""
+    title = f"{precision} beside {PLAIN}: the difference is paired by utterance"
+    table = Table("source", "decoder", f"WER {PLAIN}", f"WER {precision}", "difference, points", title=title)
+    for source in evaluations[0].scores:
+        for plain, each in zip(before, evaluations, strict=True):
+            change = changes(plain, each)[source]
+            told = f"{100 * change.value:+.2f} ({100 * change.low:+.2f} to {100 * change.high:+.2f})"
+            table.add_row(source, each.decoder, str(plain.scores[source].wer), str(each.scores[source].wer), told)
+    return table
+
+
+def _changes_by_decoder(before: Sequence[Evaluation], evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+    return {
+        each.decoder: {source: asdict(change) for source, change in changes(plain, each).items()}
+        for plain, each in zip(before, evaluations, strict=True)
+    }
 
 
 def _check_report() -> None:

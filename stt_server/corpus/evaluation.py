@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from stt_server.errors import BadInput, EarloopError
 from stt_server.messages import Endpointing, Open
 from stt_server.speech.offline import transcribe_files
 from stt_server.speech.text import normalize
-from stt_server.speech.wer import score, word_errors
+from stt_server.speech.wer import Estimate, score, word_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,6 +81,26 @@ def evaluate(
         results.append(_heard(clip, outcome))
         heard(done)
     return Evaluation(decoder or recognizer.default_decoder, tuple(results), _scores(results))
+
+
+def changes(before: Evaluation, after: Evaluation, resamples: int = 1000) -> dict[str, Estimate]:
+    """By how much the word error rate of each source differs, `after` less `before`, with its 95 % interval.
+
+    Both heard the same clips, and utterances are resampled in pairs: what is hard for both says nothing about either.
+    """
+    pairs = [pair for pair in zip(before.heard, after.heard, strict=True) if pair[0].said]
+    return {
+        source: _change([pair for pair in pairs if source in (ALL, pair[0].clip.source)], resamples)
+        for source in before.scores
+    }
+
+
+def _change(pairs: Sequence[tuple[Heard, Heard]], resamples: int) -> Estimate:
+    words = np.array([len(one.said.split()) for one, _ in pairs])
+    errors = np.array([other.errors - one.errors for one, other in pairs])
+    drawn = np.random.default_rng(0).integers(len(pairs), size=(resamples, len(pairs)))
+    low, high = np.quantile(errors[drawn].sum(1) / words[drawn].sum(1), [0.025, 0.975])
+    return Estimate(float(errors.sum() / words.sum()), float(low), float(high))
 
 
 def _heard(clip: Clip, outcome: Transcript) -> Heard:

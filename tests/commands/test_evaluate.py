@@ -1,14 +1,16 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stt_server import cli
 from stt_server.corpus.clip import Clip
-from stt_server.corpus.evaluation import evaluate
+from stt_server.corpus.evaluation import Evaluation, Heard, changes, evaluate
 from stt_server.corpus.manifest import write_manifest
 from stt_server.errors import BadAudio, BadInput, NotFound
 from stt_server.speech.files import write_flac
+from stt_server.speech.wer import score
 from tests.bundles import VOICES, spoken
 from tests.voices import white_noise
 
@@ -101,6 +103,35 @@ def test_the_figures_go_to_a_json_file(capsys, tiny_bundle, corpus, tmp_path):
     assert np.isfinite(evaluation["scores"]["all"]["wer"]["high"])
     assert len(evaluation["utterances"]) == 13
     assert {"path", "true", "heard"} <= set(evaluation["utterances"][0])
+
+
+def test_int8_is_measured_beside_fp32_with_the_difference_paired(capsys, tiny_bundle, corpus, tmp_path):
+    target = tmp_path / "figures.json"
+    words = [tiny_bundle, corpus[0], "--split", "test", "--decoder", "greedy", "--precision", "int8", "--json", target]
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    table = out[out.index("int8 beside fp32") :]
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in table.splitlines() if "voice" in line]
+    assert [row[:2] for row in rows] == [["voice 0", "greedy"], ["voice 1", "greedy"]]
+    against = json.loads(target.read_text(encoding="utf-8"))["against"]
+    assert against["precision"] == "fp32"
+    change = against["wer_change"]["greedy"]["voice 0"]
+    assert rows[0][4].startswith(f"{100 * change['value']:+.2f} (")
+
+
+def heard_as(*texts: str) -> Evaluation:
+    said = ["yes", "stop light", "", "no"]
+    heard = tuple(Heard(Clip(Path("x"), text, "a"), text, got) for text, got in zip(said, texts, strict=True))
+    return Evaluation("greedy", heard, {"a": score([(each.said, each.heard) for each in heard if each.said])})
+
+
+def test_a_change_counts_words_of_utterances_in_which_something_is_said():
+    before, after = heard_as("yes", "stop", "", "no"), heard_as("no", "stop light", "yes", "on")
+    change = changes(before, after)["a"]
+    assert change.value == pytest.approx((2 - 1) / 4)
+    assert change.low <= change.value <= change.high
+    same = changes(before, before)["a"]
+    assert (same.value, same.low, same.high) == (0, 0, 0)
 
 
 def test_a_report_is_written_where_it_is_asked_for(capsys, tiny_bundle, corpus, tmp_path):

@@ -16,7 +16,7 @@ ended by the model's blanks. After `blank` and `noise` the VAD is not believed a
 The witnesses run at different delays, for the model looks ahead: when it speaks about a frame, the VAD has heard
 `vad_ahead_ms` more. An endpoint does not wait until both have spoken about all of the silence, for a model that looks
 far ahead is then still in the middle of the last word. The VAD vouches for the silence, and the endpoint says so
-(`in_silence`): whoever hears it lets the model write about all that was heard, then begins anew (`begin_utterance`).
+(`in_silence`): whoever hears it lets the model write about all of it before another begins.
 Letters are late, too: a model that learned by CTC writes a sound when it pleases, up to `late_ms` after it. What comes
 later still was no sound that the VAD heard; then the VAD is deaf to this voice, and the model alone is asked.
 
@@ -106,7 +106,7 @@ Event = SpeechStarted | Endpoint
 @dataclass(frozen=True, slots=True)
 class EndpointState:
     """Where a stream stands. `now_ms` is the time up to which the model has spoken and all is decided, `voice_ms` the
-    one up to which the VAD has.
+    one up to which the VAD has. A model that begins is first late, then speaks: `now_ms` begins below zero by that.
     """
 
     now_ms: int = 0
@@ -155,17 +155,15 @@ def _flags_needed(config: EndpointConfig, state: EndpointState) -> int:
     return (state.now_ms + config.model_frame_ms + config.vad_ahead_ms - state.voice_ms) // config.vad_frame_ms
 
 
-def begin_utterance(state: EndpointState, now_ms: int | None = None) -> EndpointState:
-    """End the utterance here without an event, as a client's flush does. The clock and early evidence go on.
+def begin_stream(config: EndpointConfig) -> EndpointState:
+    """Before the first sound. The model's frames that are about no time yet are evidence like others: no token."""
+    return EndpointState(now_ms=-config.vad_ahead_ms)
 
-    `now_ms`: the clock is put forward to this time, at which the model will speak next.
-    """
+
+def begin_utterance(state: EndpointState) -> EndpointState:
+    """End the utterance here without an event, as a client's flush does. The clock and early evidence go on."""
     return EndpointState(
-        state.now_ms if now_ms is None else now_ms,
-        state.voice_ms,
-        state.waiting_vad,
-        state.waiting_tokens,
-        vad_believed=state.vad_believed,
+        state.now_ms, state.voice_ms, state.waiting_vad, state.waiting_tokens, vad_believed=state.vad_believed
     )
 
 
@@ -200,7 +198,7 @@ def _decide(config: EndpointConfig, state: EndpointState, closing: bool) -> tupl
         return state, None
     in_silence = reason == "silence" or (reason == "noise" and _is_silent(config, state, state.started_ms))
     event = Endpoint(state.now_ms, reason, state.started_ms, _speech_end(config, state, reason), in_silence)
-    state = replace(state, vad_believed=reason in ("silence", "max_length"))
+    state = replace(state, vad_believed=in_silence or reason == "max_length")
     return begin_utterance(state), event
 
 
@@ -221,7 +219,7 @@ def _reason_to_end(config: EndpointConfig, state: EndpointState, started_ms: int
     length_ms = state.now_ms - started_ms
     if length_ms >= config.max_utterance_ms:
         return "max_length"
-    if length_ms < config.min_utterance_ms:
+    if state.voice_ms - started_ms < config.min_utterance_ms:
         return None
     is_silent = _is_silent(config, state, started_ms)
     if state.token_end_ms is None:

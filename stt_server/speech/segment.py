@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stt_server.speech.endpoint import EndpointState
+from stt_server.speech.endpoint import begin_stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from stt_server.speech.acoustic import State
     from stt_server.speech.bundle import Manifest
-    from stt_server.speech.endpoint import EndpointConfig
+    from stt_server.speech.endpoint import EndpointConfig, EndpointState
     from stt_server.speech.features import LogMel
     from stt_server.speech.vad import Vad
 
@@ -68,7 +68,7 @@ class Segment:
         self, grid: Grid, mel: LogMel, vad: Vad, endpointing: EndpointConfig, fresh: State, offset_s: float
     ) -> None:
         self.grid, self.endpointing, self.offset_s = grid, endpointing, offset_s
-        self.endpoint = EndpointState()
+        self.endpoint = begin_stream(endpointing)
         self.samples = 0
         self.total: int | None = None  # output frames, once the segment is closed
         self._settle_to: int | None = None  # the output frame up to which the model speaks while it hears silence
@@ -95,8 +95,8 @@ class Segment:
         self.next = self._begun = max(lead_in, min(-(-not_before // self.grid.outputs), here))
 
     def settle(self, frame: int) -> None:
-        """Let the model hear silence behind what it has heard, until it has spoken about that and up to `frame`."""
-        self._settle_to, self._silent_steps = max(frame, self.reach), 0
+        """Let the model hear silence behind what it has heard, until it has spoken about all before `frame`."""
+        self._settle_to, self._silent_steps = frame, 0
 
     # -------------------------------------------------------------------------------------------------------- audio in
 
@@ -159,12 +159,7 @@ class Segment:
     @property
     def closing(self) -> bool:
         """Whether the model has heard the closed segment's last audio."""
-        return self.total is not None and self.reach >= self.total
-
-    @property
-    def reach(self) -> int:
-        """The output frame up to which the model has heard, though it has not spoken about all of it."""
-        return self.next * self.grid.outputs
+        return self.total is not None and self.next * self.grid.outputs >= self.total
 
     @property
     def position(self) -> int:
@@ -173,8 +168,8 @@ class Segment:
 
     @property
     def age(self) -> int:
-        """Output frames since the model last began afresh."""
-        return (self.next - self._begun) * self.grid.outputs
+        """Output frames about which the model has spoken since it last began afresh, its lead-in among them."""
+        return (self.next - self._begun) * self.grid.outputs - self.grid.lag
 
     def features(self) -> Floats:
         """The next step, (step_frames, mels)."""
@@ -186,10 +181,11 @@ class Segment:
     def heard(self, logprobs_TV: Floats, state: State) -> tuple[int, Floats]:
         """Move on behind the step of which the model said this; (frame, rows): what it says of `frame` and later ones.
 
-        Left out are rows about the time before the model began, about its lead-in, and about what follows the end.
+        Left out are rows about the time before the model began, about its lead-in, and about what follows the end. So
+        there may be none, and `frame` is below zero while a model that is late has not spoken yet.
         """
         first = (self.next + self._silent_steps) * self.grid.outputs - self.grid.lag
-        start = max(0, self.heard_from - first)
+        start = min(max(0, self.heard_from - first), len(logprobs_TV))
         end = self.total if self._settle_to is None else self._settle_to
         stop = len(logprobs_TV) if end is None else end - first
         self.state = state
@@ -211,12 +207,12 @@ class Segment:
         return flags + [False] * (end - first - len(flags))
 
     def forget(self) -> None:
-        """Drop what lies so far back that no lead-in can begin there."""
-        keep = max(0, self.position - LEAD_FRAMES) // self.grid.outputs
+        """Drop what lies so far back that no lead-in can begin there; while the model settles, nothing."""
+        keep = max(0, self.position - LEAD_FRAMES) // self.grid.outputs if self._settle_to is None else 0
         while self._steps and self._first_step < min(keep, self.next):
             self._steps.popleft()
             self._first_step += 1
-        flags = self.position * self.endpointing.model_frame_ms // self.endpointing.vad_frame_ms - self._first_flag
+        flags = self.endpoint.voice_ms // self.endpointing.vad_frame_ms - self._first_flag
         if flags > 0:
             del self._flags[:flags]
             self._first_flag += flags

@@ -182,7 +182,7 @@ class Stream:
         """Rows about output frame `frame` and later ones to both judges: the endpointer cuts, the decoder writes."""
         events, count, end = self._judge(frame, rows)
         if end is not None and end.in_silence:
-            self._settle(events, end, rows)
+            self._settle(events, end, frame, rows)
             return
         is_pause = end is not None and end.reason != "max_length" and not self.options.endpointing.enabled
         self._decoding.step(self._ending_in_a_space(rows[:count]) if is_pause else rows[:count])
@@ -196,36 +196,45 @@ class Stream:
             self._cut(end, frame + count, rows[count:])
 
     def _judge(self, frame: int, rows: Floats) -> tuple[list[endpoint.Event], int, Endpoint | None]:
-        """The endpointer's events, how many rows there are up to the endpoint, and that endpoint if there is one."""
+        """The endpointer's events, how many rows there are up to the endpoint, and that endpoint if there is one.
+
+        Frames that nobody speaks about, for the model is late, are judged by the VAD: in them no token was named.
+        """
         segment, before = self.segment, self.segment.endpoint
-        tokens = self._names_letters(rows)
-        state, events = self._advance(before, frame, tokens)
+        frame_ms = self._endpointing.model_frame_ms
+        unsaid = max(0, frame - before.now_ms // frame_ms)
+        tokens = [False] * unsaid + self._names_letters(rows)
+        state, events = self._advance(before, tokens)
         end = next((event for event in events if isinstance(event, Endpoint) and self._cuts(event)), None)
-        count = len(rows) if end is None else end.at_ms // self._endpointing.model_frame_ms - frame
-        if count < len(rows):  # the frames that follow are judged when it is known who speaks about them
-            state, events = self._advance(before, frame, tokens[:count])
+        count = len(tokens) if end is None else (end.at_ms - before.now_ms) // frame_ms
+        if count < len(tokens):  # the frames that follow are judged when it is known who speaks about them
+            state, events = self._advance(before, tokens[:count])
         segment.endpoint = state
-        return events, count, end
+        return events, max(0, count - unsaid), end
 
-    def _advance(
-        self, state: EndpointState, frame: int, tokens: list[bool]
-    ) -> tuple[EndpointState, list[endpoint.Event]]:
-        voice = self.segment.voice(state, frame + len(tokens)) if tokens else []
-        return endpoint.advance(self._endpointing, state, voice, tokens, closing=self.segment.closing)
+    def _advance(self, state: EndpointState, tokens: list[bool]) -> tuple[EndpointState, list[endpoint.Event]]:
+        segment, config = self.segment, self._endpointing
+        voice = segment.voice(state, state.now_ms // config.model_frame_ms + len(tokens))
+        return endpoint.advance(config, state, voice, tokens, closing=segment.closing)
 
-    def _settle(self, events: list[endpoint.Event], end: Endpoint, rows: Floats) -> None:
-        """An endpoint in silence: the model is to write about all it has heard, and what is late of the last sound.
+    def _settle(self, events: list[endpoint.Event], end: Endpoint, frame: int, rows: Floats) -> None:
+        """An endpoint in silence: the model is to write about all of it, and what is late of the last sound.
 
         Where the utterance goes on, its frames go on, too: then none may be about silence that was never heard.
         """
+        until_ms = self._silent_until_ms(end)
+        if self.options.endpointing.enabled:
+            until_ms = max(until_ms, end.speech_end_ms + self._endpointing.late_ms)
         for event in events:
             if event != end:
                 self._say_speech(event)
-        ends = self.options.endpointing.enabled
-        late = -(-(end.speech_end_ms + self._endpointing.late_ms) // self._endpointing.model_frame_ms) if ends else 0
+        until = -(-until_ms // self._endpointing.model_frame_ms)
         self._ending = end
-        self.segment.settle(late)
-        self._hear_out(end, rows)
+        self.segment.settle(until)
+        self._hear_out(end, rows[: max(0, until - frame)])
+
+    def _silent_until_ms(self, end: Endpoint) -> int:
+        return end.at_ms + self._endpointing.vad_ahead_ms
 
     def _hear_out(self, end: Endpoint, rows: Floats) -> None:
         """Rows of a model that settles; with the last of them the utterance ends, or pauses."""
@@ -240,8 +249,8 @@ class Stream:
             self._end_utterance(end)
         else:
             self._show()
-        segment.endpoint = endpoint.begin_utterance(segment.endpoint, segment.reach * self._endpointing.model_frame_ms)
-        self._begin_afresh(segment.reach, end.speech_end_ms)
+        frame = self._silent_until_ms(end) // self._endpointing.model_frame_ms
+        self._begin_afresh(frame, end.speech_end_ms)
 
     def _cut(self, end: Endpoint, frame: int, rows: Floats) -> None:
         """An endpoint in sound, at the output frame `frame`; `rows` are about what follows."""

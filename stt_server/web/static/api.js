@@ -2,6 +2,8 @@
 
 import { keepContributor, keepCsrf, withKey } from "./key.js";
 
+export { contributor } from "./key.js";
+
 const ANSWER_MS = 30_000;
 
 // What the server refused, as a sentence to show. `status` 0: nobody answered.

@@ -123,6 +123,7 @@ async function press() {
 }
 
 function level(loudness) {
+  if (state() !== "recording") return; // a frame that was still on its way
   $("mic").style.setProperty("--level", meter.push(loudness).toFixed(2));
   $("elapsed").textContent = `${(take?.seconds ?? 0).toFixed(1)} s`;
 }

@@ -8,6 +8,7 @@ where somebody agreed, so it can.
 
 import asyncio
 import io
+import json
 import logging
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -20,8 +21,8 @@ import pytest
 
 from stt_server.errors import BadAudio
 from stt_server.speech.files import read_audio
-from tests.engine.toy import ToyStream, loud
-from tests.web.conftest import Server, Start, wav
+from tests.engine.toy import ToyStream
+from tests.web.conftest import Server, Start, heard_until, said, wav
 from tests.web.givers import agreed, has_clips, newcomer, stt, utterance, withdrawn
 from tests.web.listener import Listener
 from tests.web.test_openai import form
@@ -75,12 +76,13 @@ async def openai(server: Server, http: aiohttp.ClientSession, who: Who, pcm: byt
 
 
 async def broken_off(server: Server, http: aiohttp.ClientSession, who: Who, pcm: bytes, collect: bool) -> str:
-    """A stream that fails in its middle, by audio that is refused."""
+    """A stream that fails behind its first final, by a message that is none."""
     async with server.socket(additional_headers=who) as socket:
-        await socket.send('{"type": "open", "collect": %s}' % ("true" if collect else "false"))
+        await socket.send(json.dumps({"type": "open", "collect": collect}))
         await socket.send(pcm)
-        await socket.send(loud(2) + b"BAD")
-        return " ".join([str(message) async for message in socket])
+        final = await heard_until(socket, "final")
+        await socket.send(f"what {WORDS}?")
+        return str([final, *await said(socket)])
 
 
 WAYS: list[Say] = [native, vosk, raw, file, openai, broken_off]
@@ -158,7 +160,7 @@ async def test_of_somebody_who_agreed_the_clip_is_there_and_gone_after_withdrawi
 
 async def test_an_upload_too_long_for_memory_leaves_nothing(start: Start, http, found):
     server = await start(Telltale(), collect=True, max_utterance_s=60)
-    pcm = utterance(1006, words=LONG_S / 0.16)
+    pcm = utterance(1006, words=round(LONG_S / 0.16))
     assert WORDS in await file(server, http, {}, pcm, True)
     await settled(server)
     assert found(pcm) == set()

@@ -105,7 +105,7 @@ def test_sentences_are_chosen_for_coverage(open_page, giver):
     page.one("#count").send_keys("2")
     page.one("#cover-form button").click()
     page.until(lambda: page.text("#script-state") == "0 of 2 said", "two should be chosen")
-    assert set(page.one("#script").get_property("value").split("\n")) == {"turn on the light", "play some jazz"}
+    assert set(str(page.one("#script").get_property("value")).split("\n")) == {"turn on the light", "play some jazz"}
 
 
 def test_a_snapshot_is_made_and_exported(open_page, giver):

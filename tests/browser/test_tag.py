@@ -1,6 +1,7 @@
 """The tagger on a real server with real clips: it plays, is judged by keyboard and by finger, and can be undone."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,12 @@ def votes(giver: Giver) -> list[tuple[str, str | None]]:
 
 
 def text(page: Page) -> str:
-    return page.one("#text").get_property("value")
+    return str(page.one("#text").get_property("value"))
+
+
+def another(page: Page, before: str) -> bool:
+    """Whether another clip is there, or none any more."""
+    return page.one("#done").is_displayed() or text(page) != before
 
 
 def test_nothing_can_be_answered_before_the_clip_was_played(open_page, server, three):
@@ -143,7 +149,7 @@ def test_a_clip_that_is_skipped_does_not_come_back(open_page, server, three):
     for _ in GIVEN:
         here = text(page)
         page.press("s")
-        page.until(lambda here=here: page.one("#done").is_displayed() or text(page) != here, "the next should come")
+        page.until(partial(another, page, here), "the next should come")
         page.until(lambda: page.state not in {"sending", "loading"}, "it should be there")
     assert page.one("#done").is_displayed()
     assert votes(three) == []

@@ -44,8 +44,9 @@ Clips that nobody has checked are deleted after a while.
 
 You can hear all your clips, delete any of them, take all of them out, and withdraw with one button at any time. Then \
 the recordings and every text about them are deleted within a minute, and no later data set has them. What was made of \
-them before, such as a model that has learned from many people, cannot forget you; the server's operator is told which \
-models those are. A public release that others have downloaded cannot be called back.
+them before cannot forget you: a model that has learned from many people, a public release that others have downloaded, \
+a backup until it is thrown away. The server notes which earlier data sets had clips of yours and refuses those clips in \
+them.
 """
 IN_WORDS: Final[Mapping[Purpose, str]] = {
     Purpose.RECOGNITION: "Hear me and forget it. Nothing is kept.",

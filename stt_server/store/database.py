@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL
 
+__all__ = ["Connection", "Database", "open_database"]  # a transaction, as the floors above may name its type
+
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -15,10 +15,8 @@ from stt_server.tagging.settling import value_of
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection
-
     from stt_server.store.clips import KeptClip
-    from stt_server.store.database import Database
+    from stt_server.store.database import Connection, Database
 
 STRETCH: Final = 300  # clips; about a tenth of a second of one writing transaction
 

@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from sqlalchemy import Connection
-
     from stt_server.store.clips import KeptClip
-    from stt_server.store.database import Database
+    from stt_server.store.database import Connection, Database
     from stt_server.store.rights import Verdict
     from stt_server.tagging.agreement import Rules
 

@@ -21,10 +21,8 @@ from stt_server.tagging.settling import settle, standing
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Connection
-
     from stt_server.store.clips import KeptClip
-    from stt_server.store.database import Database
+    from stt_server.store.database import Connection, Database
     from stt_server.store.queue import Lease
     from stt_server.store.votes import Counts
 

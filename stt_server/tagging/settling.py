@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Container
     from datetime import datetime
 
-    from sqlalchemy import Connection
-
     from stt_server.store.clips import KeptClip
+    from stt_server.store.database import Connection
     from stt_server.store.votes import KeptVote
     from stt_server.tagging.agreement import Outcome
 

@@ -114,9 +114,9 @@ def test_gold_is_decided_and_stays_so(queue: Queue):
 def test_conflicts_are_what_two_and_more_have_not_settled(queue: Queue):
     torn, parked, fine = (queue.clip(value=500.0 - number) for number in range(3))
     for name in ("ann", "bob"):
-        while task := queue.lease(name):
-            text = HEARD if task.clip.id == fine else f"heard by {name}"
-            queue.vote(name, task, Verdict.CORRECTED, text)
+        while (given := queue.lease(name)) is not None:
+            text = HEARD if given.clip.id == fine else f"heard by {name}"
+            queue.vote(name, given, Verdict.CORRECTED, text)
     while (task := queue.leased("cid")).clip.id != parked:
         queue.skip("cid", task)
     queue.vote("cid", task, Verdict.CORRECTED, "heard by cid")  # of five at most three could agree now

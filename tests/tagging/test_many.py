@@ -86,7 +86,7 @@ async def _tag(http: aiohttp.ClientSession, url: str, key: str, log: Log) -> Non
         blind = clip["hypothesis"] is None
         said = {"verdict": "corrected", "text": f"answer {clip['id'][:1]}"} if blind else {"verdict": "right"}
         await asyncio.sleep(0)
-        del log.holders[clip["id"]]  # before the vote is sent: from then on another may have it
+        log.holders.pop(clip["id"], None)  # before the vote is sent: from then on another may have it
         if await _post(http, f"{url}/v1/tagging/{lease}/vote", key, log, said) is not None:
             log.votes.append((lease, clip["id"]))
 

@@ -21,11 +21,9 @@ from stt_server.store.clips import NO_LIMIT, Allowance, KeptClip
 from stt_server.store.objects import clip_key
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from stt_server.messages import Word
     from stt_server.speech.pcm import Samples
-    from stt_server.store.database import Database
+    from stt_server.store.database import Connection, Database
     from stt_server.store.objects import ObjectStore
 
 MAX_DEVICE: Final = 100

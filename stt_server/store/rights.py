@@ -18,12 +18,13 @@ class Scope(StrEnum):
     STREAM = "stream"  # have speech recognised
     CONTRIBUTE = "contribute"  # give clips
     TAG = "tag"  # judge clips
-    CURATE = "curate"  # settle what taggers disagree about, make datasets
+    CURATE = "curate"  # settle what taggers disagree about, make datasets; brings contribute and tag with it
     MONITOR = "monitor"  # read metrics
     ADMIN = "admin"  # all of these
 
 
 ALL_SCOPES: Final = frozenset(Scope)
+_WITH: Final = {Scope.CURATE: {Scope.CONTRIBUTE, Scope.TAG}, Scope.ADMIN: ALL_SCOPES}  # what a scope brings with it
 
 
 class Purpose(StrEnum):
@@ -60,7 +61,12 @@ NO_LIMITS: Final = KeyLimits()
 
 def allows(scopes: Iterable[Scope], needed: Scope | None) -> bool:
     """Whether somebody with these scopes may do what needs that one; None needs nothing."""
-    return needed is None or bool({needed, Scope.ADMIN} & set(scopes))
+    return needed is None or needed in held(scopes)
+
+
+def held(scopes: Iterable[Scope]) -> frozenset[Scope]:
+    """These scopes and what they bring with them."""
+    return frozenset(scopes).union(*(_WITH.get(scope, ()) for scope in scopes))
 
 
 def parse_scopes(names: Iterable[str]) -> frozenset[Scope]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stt_server.errors import Unauthorized
 from stt_server.store.keys import Credential, parse_key
 from stt_server.store.people import parse_token
+from stt_server.store.rights import held
 from stt_server.web import sessions
 from stt_server.web.access import ACCESS
 from stt_server.web.context import IDENTITY
@@ -64,7 +65,7 @@ async def me(request: web.Request) -> web.Response:
     told = {
         "person": await _person(request, identity),
         "name": identity.name if identity else "",
-        "scopes": sorted(identity.scopes) if identity else [],
+        "scopes": sorted(held(identity.scopes)) if identity else [],
         "open": not access.needs_key,
         "csrf": csrf_token(request, session) if session else None,
     }

@@ -128,6 +128,10 @@ def test_admin_may_everything_and_others_what_they_have():
     assert allows([], None)
 
 
+def test_who_curates_may_do_what_contributors_and_taggers_may():
+    assert [scope for scope in Scope if allows([Scope.CURATE], scope)] == [Scope.CONTRIBUTE, Scope.TAG, Scope.CURATE]
+
+
 def test_usage_adds_up_by_key_and_day(database: Database):
     one, other = (make(database).split("_")[1] for _ in range(2))
     day, next_day = date(2026, 11, 21), date(2026, 11, 22)

@@ -13,6 +13,7 @@ from stt_server.speech.endpoint import (
     Event,
     SpeechStarted,
     advance,
+    begin_stream,
     begin_utterance,
 )
 from stt_server.speech.vad import Vad
@@ -185,6 +186,50 @@ def test_impossible_options_are_refused_by_name(options, field):
         EndpointConfig(**options)
     assert caught.value.field == field
     assert field in caught.value.message
+
+
+# A model that looks ahead: the VAD has heard more than the model has spoken about.
+
+AHEAD = EndpointConfig(vad_ahead_ms=480)
+
+
+def far_ahead(vad_flags: list[bool], token_flags: list[bool], *, closing: bool = False) -> list[Event]:
+    """The model's frames begin with those that are about no time yet."""
+    late = [False] * (AHEAD.vad_ahead_ms // MODEL_MS)
+    return advance(AHEAD, begin_stream(AHEAD), vad_flags, late + token_flags, closing=closing)[1]
+
+
+def test_a_silence_is_complete_when_the_vad_has_heard_it_though_the_model_has_not_spoken_about_it():
+    word = [(1000, False), (320, True), (2000, False)]
+    events = far_ahead(vad((1000, False), (300, True), (2500, False)), tokens(*word))
+    assert events[0] == SpeechStarted(1000)
+    end = only_endpoint(events)
+    assert end.in_silence
+    assert end.at_ms + AHEAD.vad_ahead_ms == pytest.approx(1300 + AHEAD.silence_ms, abs=MODEL_MS)
+
+
+def test_letters_that_are_half_a_second_late_do_not_delay_the_end():
+    late = tokens((1480, False), (320, True), (1700, False))
+    end = next(e for e in far_ahead(vad((1000, False), (300, True), (2680, False)), late) if isinstance(e, Endpoint))
+    assert end.at_ms + AHEAD.vad_ahead_ms <= 1300 + AHEAD.silence_ms + AHEAD.token_lag_ms
+
+
+def test_a_voice_that_the_vad_does_not_hear_is_not_cut_at_every_letter():
+    end = only_endpoint(far_ahead(vad((6000, False)), tokens((1000, False), (2000, True), (2000, False))))
+    assert end.at_ms >= 3000 - 3 * MODEL_MS + AHEAD.silence_ms - AHEAD.token_lag_ms
+
+
+def test_a_cough_is_silent_when_it_ends_and_an_endless_noise_is_not():
+    (cough,) = (e for e in far_ahead(vad((400, True), (3000, False)), [False] * 70) if isinstance(e, Endpoint))
+    (noise,) = (e for e in far_ahead(vad((9000, True)), [False] * 200) if isinstance(e, Endpoint))
+    assert (cough.reason, cough.in_silence) == ("noise", True)
+    assert (noise.reason, noise.in_silence) == ("noise", False)
+
+
+def test_silence_behind_the_end_of_the_audio_ends_nothing():
+    heard = vad((400, True), (3000, False)), tokens((400, True), (2400, False))
+    assert [type(event) for event in far_ahead(*heard)] == [SpeechStarted, Endpoint]
+    assert [type(event) for event in far_ahead(*heard, closing=True)] == [SpeechStarted]
 
 
 # Properties.

@@ -31,7 +31,7 @@ MOST_WORDS: Final = 20_000  # letters
 WORDS: Final = """\
 If you agree, this server keeps short recordings of what you say to it, to make its speech recognition better.
 
-What is kept: the sound of each utterance with half a second before it, the words the server heard, how sure it was of \
+What is kept: the sound of each utterance with a moment before and after it, the words the server heard, how sure it was of \
 them, which model heard them, the time, by which way it came, and the name of the device if it gives one. No name, no \
 address and nothing else about you is kept: you are a random number to us. Still, a voice can be known again, and what \
 you say may be about you.

@@ -13,7 +13,7 @@ whole numbers, so every machine decodes the same samples.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     Pcm = NDArray[np.int16]
     Coded = NDArray[np.uint8]
     Whole = NDArray[np.int32]
-
-CodecName = Literal["exact", "mulaw", "adpcm"]
 
 MU = 255.0
 FULL = 32768.0
@@ -46,7 +44,6 @@ class Codec:
     """`encode` samples (n,) into bytes and `decode` bytes and n into samples; `sample_bytes` is what one costs."""
 
     sample_bytes: float
-    told: str
     encode: Callable[[Pcm], Coded]
     decode: Callable[[Coded, int], Pcm]
 
@@ -164,9 +161,7 @@ def _first_step(blocks: Whole, predictors: NDArray[np.uint8]) -> NDArray[np.intp
 
 
 CODECS: dict[str, Codec] = {
-    "exact": Codec(2.0, "nothing is lost", _encode_exact, _decode_exact),
-    "mulaw": Codec(1.0, "eight bits a sample on a logarithmic scale", _encode_mulaw, _decode_mulaw),
-    "adpcm": Codec(
-        0.5 + (HEAD.itemsize - 1) / BLOCK, "four bits a sample that follow the signal", _encode_adpcm, _decode_adpcm
-    ),
+    "exact": Codec(2.0, _encode_exact, _decode_exact),
+    "mulaw": Codec(1.0, _encode_mulaw, _decode_mulaw),
+    "adpcm": Codec(0.5 + (HEAD.itemsize - 1) / BLOCK, _encode_adpcm, _decode_adpcm),
 }

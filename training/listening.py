@@ -36,7 +36,10 @@ SILENCE = FeatureRecipe().silence
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """For clips in their order: what was heard, the CTC loss per letter and the share of frames that are blank."""
+    """For clips in their order: what was heard, the CTC loss per letter and the share of frames that are blank.
+
+    The loss is infinite where the text does not fit into the clip; where it is high, the clip is hard or its text wrong.
+    """
 
     texts: list[str]
     losses: NDArray[np.float64]
@@ -63,16 +66,6 @@ def fits(batch: Batch) -> list[bool]:
         len(labels) + sum(left == right for left, right in pairwise(labels)) <= frames
         for labels, frames in zip(_targets(batch), batch.frames.tolist(), strict=True)
     ]
-
-
-def clip_losses(
-    model: StreamingModel, clips: ClipArray, alphabet: Alphabet, mel: LogMel, numerics: Numerics = PLAIN
-) -> NDArray[np.float64]:
-    """The CTC loss per letter of every clip as it is, shape (n,): what is high is hard, or its text is wrong.
-
-    Infinite where the text does not fit into the clip.
-    """
-    return listen(model, clips, alphabet, mel, numerics).losses
 
 
 @torch.no_grad()

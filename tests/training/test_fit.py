@@ -20,7 +20,7 @@ from training.batches import Surroundings
 from training.checkpoints import Progress
 from training.clips import ClipArray
 from training.fit import fit, set_normalisation
-from training.listening import clip_losses, listen
+from training.listening import listen
 from training.recipe import Recipe
 from training.schedule import is_over
 from training.streaming import StreamingModel
@@ -186,7 +186,7 @@ def test_the_best_weights_are_kept_beside_the_last(tmp_path: Path) -> None:
     assert best.progress.step == min(chosen)[2] == last.progress.best["step"] < last.progress.step
     model = new_model(made)
     model.load_state_dict(best.averaged)
-    assert clip_losses(model, six_clips(), ALPHABET, MEL).mean() == pytest.approx(min(chosen)[1], rel=1e-4)
+    assert listen(model, six_clips(), ALPHABET, MEL).losses.mean() == pytest.approx(min(chosen)[1], rel=1e-4)
 
 
 def test_without_a_validation_set_there_is_no_best(tmp_path: Path) -> None:

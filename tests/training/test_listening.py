@@ -7,7 +7,7 @@ from tests.training.material import ALPHABET, MEL, SENTENCES, clip_array, six_cl
 from tests.voices import white_noise
 from training.batches import BatchMaker
 from training.fit import set_normalisation
-from training.listening import clip_losses, fits, listen
+from training.listening import fits, listen
 
 
 def test_losses_come_in_the_order_of_the_clips_however_they_are_batched() -> None:
@@ -19,12 +19,12 @@ def test_losses_come_in_the_order_of_the_clips_however_they_are_batched() -> Non
     assert together.blanks == pytest.approx(one_by_one.blanks)
     assert together.texts == one_by_one.texts
     assert len(together.texts) == len(SENTENCES)
-    assert clip_losses(model, six_clips(), ALPHABET, MEL) == pytest.approx(together.losses)
+    assert listen(model, six_clips(), ALPHABET, MEL).losses == pytest.approx(together.losses)
 
 
 def test_a_text_that_does_not_fit_has_an_infinite_loss() -> None:
     clips = clip_array([(white_noise(0.2, -30), "much too long for it"), (white_noise(2.0, -30), "yes")])
-    losses = clip_losses(toy_model(), clips, ALPHABET, MEL)
+    losses = listen(toy_model(), clips, ALPHABET, MEL).losses
     assert np.isinf(losses[0])
     assert np.isfinite(losses[1])
 

@@ -38,7 +38,7 @@ SILENCE = FeatureRecipe().silence
 class Heard:
     """For clips in their order: what was heard, the CTC loss per letter and the share of frames that are blank.
 
-    The loss is infinite where the text does not fit into the clip. High, it says that the clip is hard or its text wrong.
+    The loss is infinite where the text does not fit into the clip; a high one says that clip or text is hard or wrong.
     """
 
     texts: list[str]

@@ -98,8 +98,7 @@ def keep(database: Database, objects: ObjectStore, draft: Draft, rules: Rules) -
     objects.put(clip.object_key, data)
     try:
         with database.write() as connection:
-            clip = _collapsed(connection, clip)
-            clips.insert_clip(connection, clip, rules.allowance)
+            clip = clips.insert_clip(connection, _collapsed(connection, clip), rules.allowance)
             if draft.dataset:
                 clips.join_dataset(connection, clip.id, draft.dataset, clip.created)
     except (BadInput, Conflict, LimitReached, NotFound):  # after others it is not known whether the row is there

@@ -7,7 +7,7 @@ committed. A clip leaves through `store/withdrawal.py` alone.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import and_, func, insert, or_, select
@@ -96,10 +96,12 @@ def new_id() -> str:
     return secrets.token_hex(ID_BYTES)
 
 
-def insert_clip(connection: Connection, clip: KeptClip, allowance: Allowance = NO_LIMIT) -> None:
-    """Keep a clip whose bytes are there. Raises as `check_clip`."""
+def insert_clip(connection: Connection, clip: KeptClip, allowance: Allowance = NO_LIMIT) -> KeptClip:
+    """Keep a clip whose bytes are there; the clip as it is kept. Raises as `check_clip`."""
     check_clip(connection, clip, allowance)
-    connection.execute(insert(CLIPS).values(_as_row(clip)))
+    kept = _judged_alike(connection, clip)
+    connection.execute(insert(CLIPS).values(_as_row(kept)))
+    return kept
 
 
 def check_clip(connection: Connection, clip: KeptClip, allowance: Allowance = NO_LIMIT) -> None:
@@ -221,6 +223,17 @@ def _check_new(connection: Connection, clip: KeptClip) -> None:
     same = select(CLIPS.c.id).where(CLIPS.c.sha256 == clip.sha256, _same_person(clip.person_id)).limit(1)
     if (known := connection.scalar(same)) is not None:
         raise Conflict(f"This very recording is kept already, as clip {known}.")
+
+
+def _judged_alike(connection: Connection, clip: KeptClip) -> KeptClip:
+    """A duplicate stands where its original stands. That one is held, so that no vote on it passes the new row by."""
+    if clip.duplicate_of is None:
+        return clip
+    query = select(CLIPS).where(CLIPS.c.id == clip.duplicate_of).with_for_update(read=True)
+    row = connection.execute(query).one_or_none()
+    if row is None:  # it has left meanwhile
+        return replace(clip, duplicate_of=None)
+    return replace(clip, status=row.status, verdict=row.verdict, text=row.text, decided=row.decided)
 
 
 def _same_person(person_id: str | None) -> ColumnElement[bool]:

@@ -140,6 +140,22 @@ def test_duplicates_are_judged_together(queue: Queue):
     assert queue.lease("cid") is None
 
 
+@pytest.mark.parametrize("verdict", [Verdict.RIGHT, Verdict.PRIVATE])
+def test_a_duplicate_that_comes_after_the_decision_stands_as_its_clip_does(queue: Queue, verdict: Verdict):
+    clip = queue.clip()
+    queue.decide("eve", clip, verdict)
+    copy, original = queue.row(queue.clip(duplicate_of=clip)), queue.row(clip)
+    assert copy.duplicate_of == clip
+    for name in ("status", "verdict", "text", "decided"):
+        assert getattr(copy, name) == getattr(original, name)
+    queue.reopen(clip)
+    assert queue.row(copy.id).status == "waiting"
+
+
+def test_a_duplicate_whose_clip_has_left_is_judged_by_itself(queue: Queue):
+    assert queue.row(queue.clip(duplicate_of="gone")).duplicate_of is None
+
+
 def test_what_is_private_is_quarantined_at_once(queue: Queue):
     clip = queue.clip()
     copy = queue.clip(duplicate_of=clip)
@@ -185,6 +201,18 @@ def test_undo_takes_the_last_vote_back_and_gives_the_clip_again(queue: Queue):
     queue.says("ann")
     queue.says("bob")
     assert queue.row(clip).text == HEARD
+
+
+def test_who_undoes_with_another_clip_in_hand_gets_the_undone_one_first(queue: Queue):
+    queue.clip()
+    queue.clip("other")
+    slipped = queue.says("ann", "wrong")
+    in_hand = queue.leased("ann")
+    assert in_hand.clip.id != slipped
+    queue.pass_(seconds=1)
+    assert queue.undo("ann") == slipped
+    assert queue.says("ann") == slipped
+    assert queue.leased("ann").lease.id == in_hand.lease.id
 
 
 def test_a_decision_can_be_undone_for_ten_minutes(queue: Queue):

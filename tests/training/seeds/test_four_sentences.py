@@ -22,9 +22,10 @@ QUICK = {
     "model.width": 64,
     "model.depth": 2,
     "model.lookahead": [3, 3],
-    "schedule.epochs": 30,
-    "schedule.validate_epochs": 15,
+    "schedule.epochs": 24,
+    "schedule.validate_epochs": 12,
     "schedule.batch_s": 6,
+    "schedule.workers": 0,
     "augmentation.telephone": 0,
     "report.noise_minutes": 0.1,
 }

@@ -31,8 +31,8 @@ MOST_WORDS: Final = 20_000  # letters
 WORDS: Final = """\
 If you agree, this server keeps short recordings of what you say to it, to make its speech recognition better.
 
-What is kept: the sound of each utterance with a moment before and after it, the words the server heard, how sure it was of \
-them, which model heard them, the time, by which way it came, and the name of the device if it gives one. No name, no \
+What is kept: the sound of each utterance with a moment before and after it, the words the server heard, how sure it was \
+of them, which model heard them, the time, by which way it came, and the name of the device if it gives one. No name, no \
 address and nothing else about you is kept: you are a random number to us. Still, a voice can be known again, and what \
 you say may be about you.
 
@@ -44,9 +44,9 @@ Clips that nobody has checked are deleted after a while.
 
 You can hear all your clips, delete any of them, take all of them out, and withdraw with one button at any time. Then \
 the recordings and every text about them are deleted within a minute, and no later data set has them. What was made of \
-them before cannot forget you: a model that has learned from many people, a public release that others have downloaded, \
-a backup until it is thrown away. The server notes which earlier data sets had clips of yours and refuses those clips in \
-them.
+them before cannot forget you: a model that has learned from many people, a public release that others have \
+downloaded, a backup until it is thrown away. The server notes which earlier data sets had clips of yours and refuses \
+those clips in them.
 """
 IN_WORDS: Final[Mapping[Purpose, str]] = {
     Purpose.RECOGNITION: "Hear me and forget it. Nothing is kept.",

@@ -3,7 +3,7 @@
 | clips                                          | go by                                                             |
 | ---------------------------------------------- | ----------------------------------------------------------------- |
 | that were in an earlier snapshot               | nothing: they stay where they were                                |
-| of a speaker who is in one part, or new        | speaker, as long as that fills all three parts; else by sentence  |
+| of a speaker who is in one part, or new        | speaker, as long as all three parts are filled; else by sentence  |
 | of a speaker who is in several parts already   | sentence                                                          |
 | of nobody known                                | sentence                                                          |
 
@@ -22,7 +22,7 @@ from stt_server.corpus.clip import Clip
 from stt_server.corpus.splits import SHARES, Rule, holds_for, split_clips
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Set
 
     from stt_server.store.snapshots import Line
 
@@ -60,7 +60,8 @@ def _groups(clips: Sequence[Clip], *, strict: bool) -> list[tuple[list[Clip], Ru
     mixed = {speaker for speaker, where in parts.items() if len(where) > 1}
     named = [clip for clip in clips if clip.speaker and clip.speaker not in mixed]
     others = [clip for clip in clips if not clip.speaker or clip.speaker in mixed]
-    whole = Rule.SPEAKER if strict or _fills(named, Rule.SPEAKER) else _by_content(named)
+    filled = {clip.split for clip in others if clip.split}
+    whole = Rule.SPEAKER if strict or _fills(named, Rule.SPEAKER, filled) else _by_content(named)
     groups = [(named, whole), (others, _by_content(others))]
     return [(group, rule) for group, rule in groups if group]
 
@@ -70,8 +71,8 @@ def _by_content(clips: Sequence[Clip]) -> Rule:
     return Rule.SENTENCE if _fills(clips, Rule.SENTENCE) else Rule.TAKE
 
 
-def _fills(clips: Sequence[Clip], rule: Rule) -> bool:
-    return {clip.split for clip in split_clips(clips, rule).clips} >= {part for part, _ in SHARES}
+def _fills(clips: Sequence[Clip], rule: Rule, filled: Set[str | None] = frozenset()) -> bool:
+    return {clip.split for clip in split_clips(clips, rule).clips} | filled >= {part for part, _ in SHARES}
 
 
 def _clip(line: Line) -> Clip:

@@ -31,10 +31,10 @@ MOST_WORDS: Final = 20_000  # letters
 WORDS: Final = """\
 If you agree, this server keeps short recordings of what you say to it, to make its speech recognition better.
 
-What is kept: the sound of each utterance with a moment before and after it, the words the server heard, how sure it was \
-of them, which model heard them, the time, by which way it came, and the name of the device if it gives one. No name, no \
-address and nothing else about you is kept: you are a random number to us. Still, a voice can be known again, and what \
-you say may be about you.
+What is kept: the sound of each utterance with a moment before and after it, the words the server heard, how sure it \
+was of them, which model heard them, the time, by which way it came, and the name of the device if it gives one. No \
+name, no address and nothing else about you is kept: you are a random number to us. Still, a voice can be known again, \
+and what you say may be about you.
 
 Who hears it: people who check the words, on this server. They do not see whose clip it is. A clip that one of them \
 calls private is put away at once.

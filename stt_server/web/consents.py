@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stt_server.collection.consent import agree
 from stt_server.collection.takeout import take_out
 from stt_server.collection.withdrawal import take_back, withdraw
-from stt_server.errors import BadInput, BadOption, NotFound, TimedOut, Unavailable
+from stt_server.errors import BadInput, BadOption, NotFound, Unavailable
 from stt_server.store import clips, consents, people
 from stt_server.store.clips import ClipFilter
 from stt_server.store.consents import Way
@@ -22,6 +22,7 @@ from stt_server.store.rights import parse_purposes
 from stt_server.store.ring import now
 from stt_server.store.withdrawal import Why
 from stt_server.web.context import services_of
+from stt_server.web.downloads import send
 from stt_server.web.links import link_to
 from stt_server.web.payloads import read_json
 from stt_server.web.people import person_of
@@ -98,19 +99,7 @@ async def takeout(request: web.Request) -> web.StreamResponse:
     """A zip of all that the one who asks has given, made while it is sent."""
     services, person = services_of(request), await _contributor(request)
     pieces = take_out(services.store, services.objects, person.id)
-    headers = {"Content-Type": "application/zip", "Content-Disposition": 'attachment; filename="my-clips.zip"'}
-    response = web.StreamResponse(headers=headers)
-    piece = await asyncio.to_thread(next, pieces, None)  # what fails at once fails with an answer
-    await response.prepare(request)
-    while piece is not None:
-        try:
-            async with asyncio.timeout(services.settings.write_timeout_s):
-                await response.write(piece)
-        except TimeoutError:
-            raise TimedOut("The zip was not read; ask for it again.") from None
-        piece = await asyncio.to_thread(next, pieces, None)
-    await response.write_eof()
-    return response
+    return await send(request, pieces, "my-clips.zip", "application/zip")
 
 
 async def delete_clip(request: web.Request) -> web.Response:

@@ -15,22 +15,22 @@ from stt_server.datasets.archives import ARCHIVES, Container
 from stt_server.datasets.coverage import choose
 from stt_server.datasets.export import described, files, note_export, open_export
 from stt_server.datasets.making import compare, make_snapshot
-from stt_server.errors import BadOption, TimedOut, Unavailable
+from stt_server.errors import BadOption, Unavailable
 from stt_server.store import datasets, snapshots
 from stt_server.store.rights import Purpose
 from stt_server.store.ring import now
 from stt_server.web.context import identity_of, services_of
+from stt_server.web.downloads import send
 from stt_server.web.payloads import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from stt_server.store.database import Database
     from stt_server.store.datasets import Dataset
 
 MAKING_S: Final = 120.0  # how long an answer waits for a snapshot; the making does not stop with it
 MOST_CLIPS: Final = 10_000  # put in or taken out by one request
 HIGHEST: Final = 2**31 - 1  # number of a snapshot
+KINDS: Final = {Container.ZIP: "application/zip", Container.TAR: "application/x-tar"}
 
 STORABLE: Final = r"^[^\x00]*$"  # PostgreSQL keeps no NUL in a text
 
@@ -149,26 +149,7 @@ async def export(request: web.Request) -> web.StreamResponse:
     await services.store.run(note_export, chosen, identity_of(request).id)
     pieces = ARCHIVES[container](files(chosen, services.objects))
     filename = f"{chosen.snapshot.dataset}-{number}-{format_}.{container}"
-    return await _send(
-        request, pieces, filename, "application/zip" if container is Container.ZIP else "application/x-tar"
-    )
-
-
-async def _send(request: web.Request, pieces: Iterator[bytes], filename: str, kind: str) -> web.StreamResponse:
-    """Piece after piece, each read by the client before the next is made."""
-    headers = {"Content-Type": kind, "Content-Disposition": f'attachment; filename="{filename}"'}
-    response = web.StreamResponse(headers=headers)
-    piece = await asyncio.to_thread(next, pieces, None)  # what fails at once fails with an answer
-    await response.prepare(request)
-    while piece is not None:
-        try:
-            async with asyncio.timeout(services_of(request).settings.write_timeout_s):
-                await response.write(piece)
-        except TimeoutError:
-            raise TimedOut("The export was not read; ask for it again.") from None
-        piece = await asyncio.to_thread(next, pieces, None)
-    await response.write_eof()
-    return response
+    return await send(request, pieces, filename, KINDS[container])
 
 
 def _name(request: web.Request) -> str:

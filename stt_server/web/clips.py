@@ -18,14 +18,14 @@ from stt_server.errors import BadInput, BadOption, Forbidden, NotFound
 from stt_server.messages import Endpointing, Open
 from stt_server.speech.files import read_audio
 from stt_server.speech.vad import SAMPLE_RATE
-from stt_server.store import clips
+from stt_server.store import clips, votes
 from stt_server.store.clips import ClipFilter
 from stt_server.web.bodies import check_length
 from stt_server.web.collecting import basis_of, device_of, heard_by
 from stt_server.web.context import services_of
 from stt_server.web.forms import opened_form
 from stt_server.web.links import check_link, link_to
-from stt_server.web.people import person_of
+from stt_server.web.people import may_collect, person_of
 from stt_server.web.recognition import FILE_AUDIO, transcribe
 from stt_server.web.transcriptions import FORM_OVERHEAD_BYTES
 from stt_server.web.uploads import reserved_place
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
     from stt_server.speech.pcm import Samples
     from stt_server.store.clips import KeptClip
     from stt_server.store.database import Database
+    from stt_server.store.votes import KeptVote
     from stt_server.web.forms import Form
 
 MOST_LISTED: Final = 200
 BLOCK: Final = SAMPLE_RATE // 2  # samples sent to a session at once
-Votes = dict[str, list[tuple[str, str | None, bool]]]
 
 
 async def upload(request: web.Request) -> web.Response:
     """A recording with what its giver says of it; `check=only` keeps nothing and says how good it is."""
     services, only_check = services_of(request), request.query.get("check") == "only"
     if not only_check:
-        _require_collecting(services)
+        _require_collecting(request)
     with reserved_place(services, live=False) as place, opened_form("audio") as form:
         said, file = parse_said(await _read(request, form)), _file(form)
         basis = None if only_check else await _basis(request, said)
@@ -82,7 +82,7 @@ async def open_data(request: web.Request) -> web.Response:
     `X-API-Key`. The form has no place for a statement, so one may be in the URL's query, which is the user's to set.
     """
     services = services_of(request)
-    _require_collecting(services)
+    _require_collecting(request)
     with reserved_place(services, live=False), opened_form("audio") as form:
         fields, file = await _read(request, form), _file(form)
         basis = await _basis(request, parse_said(_stated_in_query(request)))
@@ -105,8 +105,8 @@ async def listed(request: web.Request) -> web.Response:
         origin=query.get("origin") or None,
     )
     after, limit = query.get("after") or None, _limit(query.get("limit", "50"))
-    found, votes = await services_of(request).store.run(_list, wanted, after, limit)
-    rows = [_row(request, clip, votes) for clip in found]
+    found, given = await services_of(request).store.run(_list, wanted, after, limit)
+    rows = [_row(request, clip, given[clip.id]) for clip in found]
     return web.json_response({"clips": rows, "next": found[-1].id if len(found) == limit else None})
 
 
@@ -138,8 +138,10 @@ def _file(form: Form) -> IO[bytes]:
     return form.file
 
 
-def _require_collecting(services: Services) -> None:
-    if not services.consents.collecting:
+def _require_collecting(request: web.Request) -> None:
+    if not may_collect(request):
+        raise Forbidden("The request says `collect=false`, and an upload is to be kept; `check=only` keeps nothing.")
+    if not services_of(request).consents.collecting:
         raise Forbidden("This server keeps no clips; who runs it can switch that on with the setting `collect`.")
 
 
@@ -196,15 +198,17 @@ def _told(heard: Heard, samples: Samples, problems: list[Problem]) -> dict[str, 
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_LISTED):
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MOST_LISTED):
         raise BadOption(f"limit must be a whole number from 1 to {MOST_LISTED}.", field="limit")
     return int(text)
 
 
-def _list(database: Database, wanted: ClipFilter, after: str | None, limit: int) -> tuple[list[KeptClip], Votes]:
+def _list(
+    database: Database, wanted: ClipFilter, after: str | None, limit: int
+) -> tuple[list[KeptClip], dict[str, list[KeptVote]]]:
     with database.read() as connection:
         found = clips.listed(connection, wanted, after=after, limit=limit)
-        return found, clips.votes_on(connection, [clip.id for clip in found])
+        return found, votes.of_clips(connection, found)
 
 
 def _get(database: Database, clip_id: str) -> KeptClip:
@@ -212,7 +216,7 @@ def _get(database: Database, clip_id: str) -> KeptClip:
         return clips.get(connection, clip_id)
 
 
-def _row(request: web.Request, clip: KeptClip, votes: Votes) -> dict[str, Any]:
+def _row(request: web.Request, clip: KeptClip, given: list[KeptVote]) -> dict[str, Any]:
     return {
         "id": clip.id,
         "created": clip.created.isoformat(),
@@ -224,7 +228,9 @@ def _row(request: web.Request, clip: KeptClip, votes: Votes) -> dict[str, Any]:
         "confidence": round(clip.confidence, 4),
         "origin": clip.origin,
         "model": clip.model,
-        "votes": [{"verdict": said, "text": text, "expert": expert} for said, text, expert in votes.get(clip.id, [])],
+        "round": clip.round,
+        "gold": clip.gold,
+        "votes": [{"verdict": vote.verdict, "text": vote.text, "expert": vote.expert} for vote in given],
         "audio": link_to(request, clip.id),
     }
 

@@ -4,6 +4,9 @@
 
 Sessions open deep in handlers and in tasks of theirs; the context follows them there, so that a protocol needs no
 line of its own for this, and none can keep what its neighbour must not. Where nobody agreed there is no tap at all.
+
+A tap keeps by the consent that was there when its session opened and by no later one: between the two somebody may have
+withdrawn, and what was said meanwhile is still in its ring.
 """
 
 from __future__ import annotations
@@ -60,10 +63,16 @@ def watch(services: Services) -> None:
 
     def opened(session: Session) -> None:
         speaker = _speaker.get()
-        if speaker and session.options.collect and services.consents.may_keep(speaker.person):
-            session.witness = _tap(services, session, speaker)
+        if speaker and session.options.collect and (given := services.consents.may_keep(speaker.person)):
+            session.witness = _tap(services, session, speaker, given)
 
     services.engines.watch(opened)
+
+
+def speaker_id() -> str | None:
+    """Whose speech the request at hand brings, as far as it may be kept."""
+    speaker = _speaker.get()
+    return speaker.person.id if speaker else None
 
 
 def device_of(request: web.Request) -> str:
@@ -82,12 +91,12 @@ def heard_by(recognizer: Recognizer, decoder: str | None = None) -> Heard:
     return Heard(model=recognizer.version, lm=lm, language=recognizer.language)
 
 
-def _tap(services: Services, session: Session, speaker: Speaker) -> Tap:
+def _tap(services: Services, session: Session, speaker: Speaker, given: Consent) -> Tap:
     settings, recognizer, options = services.settings, services.engines.recognizer, session.options
 
     def basis() -> Basis | None:
         consent = services.consents.may_keep(speaker.person)
-        return basis_of(consent) if consent else None
+        return basis_of(consent) if consent and consent.id == given.id else None
 
     return Tap(
         session.id,

@@ -98,7 +98,7 @@ async def _actor(request: web.Request) -> str:
 def _limit(request: web.Request) -> int:
     """Raises BadOption."""
     said = request.query.get("limit", str(PAGE))
-    if not (said.isascii() and said.isdigit() and 1 <= int(said[:9]) <= MOST_LISTED):
+    if not (said.isascii() and said.isdigit() and len(said) < 10 and 1 <= int(said) <= MOST_LISTED):
         raise BadOption(f"limit takes a whole number from 1 to {MOST_LISTED}.", field="limit")
     return int(said)
 

@@ -64,6 +64,7 @@ class Stream:
     resume_s: float = 0.0
     keeping: asyncio.Task[None] | None = None
     expiry: asyncio.TimerHandle | None = None
+    speaker: str | None = None  # whose speech it is, as far as it may be kept
 
     def messages(self, event: Event) -> list[Message]:
         """What tells the client an event."""

@@ -23,6 +23,7 @@ from stt_server.messages import Failed, Finish, Finished, Open, Resume
 from stt_server.protocols.codec import TOO_BIG, Reply, close_reason
 from stt_server.protocols.native import NativeCodec
 from stt_server.protocols.vosk import VoskCodec
+from stt_server.web.collecting import speaker_id
 from stt_server.web.context import MAY_OPEN, identity_of, services_of
 from stt_server.web.credentials import without_key
 from stt_server.web.errors import as_ours
@@ -100,7 +101,7 @@ class Pump:
         self._place = place
         self._idle_s = self._services.settings.idle_timeout_s
         self._write_s = self._services.settings.write_timeout_s
-        self._stream = Stream(codec, identity_of(request).id, self)
+        self._stream = Stream(codec, identity_of(request).id, self, speaker=speaker_id())
         self._opened = asyncio.Event()
         self._is_told = False  # the client knows that nothing more comes, or wants nothing more
         self._tasks: list[asyncio.Task[None]] = []
@@ -215,8 +216,14 @@ class Pump:
         log.debug("stream_opened", protocol=self._codec.name, session=self._name)
 
     async def _resume(self, asked: Resume) -> None:
-        """Go on with the stream of another connection: first what that one missed, then what comes."""
+        """Go on with the stream of another connection: first what that one missed, then what comes.
+
+        Nothing more of it is kept where this one brings somebody else's speech, or says `collect=false`.
+        """
+        speaker = self._stream.speaker
         self._stream = self._parking.take(asked.token, self._stream.owner, self)
+        if self._stream.session is not None and speaker != self._stream.speaker:
+            self._stream.session.witness = None
         self.release()
         self._parking.unopened.pop(self, None)
         await self._write(self._stream.missed(asked.seq))

@@ -17,6 +17,7 @@ from stt_server.store.ring import now
 from tests.engine.toy import loud, quiet
 from tests.voices import say
 from tests.web.conftest import SPEECH, Server, Start, finals, flac, heard_until, said, until, wav
+from tests.web.givers import agreed, withdrawn
 
 SPOKEN = (say("turn on the light") * 32767).astype("<i2").tobytes()
 KEEP_ALL = {"collect": True, "clip_min_s": 0, "clip_min_snr_db": 0}
@@ -185,7 +186,59 @@ async def test_a_stream_that_was_resumed_gives_the_clip_of_an_unbroken_one(colle
     assert np.count_nonzero(np.abs(played) > 0.1) == len(loud(3)) // 2
 
 
+@pytest.mark.parametrize("goes_on", ["another contributor", "nobody", "collect=false"])
+async def test_of_a_stream_that_somebody_else_goes_on_with_nothing_more_is_kept(goes_on: str, collecting: Server):
+    token, other = await contributor(collecting), await contributor(collecting)
+    async with collecting.socket(f"/v1/stream?contributor={token}&resumable=true") as socket:
+        ready = await heard_until(socket, "ready")
+        await socket.send(loud(1.5))
+        await heard_until(socket, "partial")
+        assert socket.transport is not None
+        socket.transport.abort()
+    await until(lambda: collecting.counted("earloop_streams_parked_total") == 1)
+    who = {"another contributor": {"X-Contributor": other}, "nobody": {}}
+    headers = who.get(goes_on, {"X-Contributor": token, "X-Collect": "false"})
+    async with collecting.socket("/v1/stream", additional_headers=headers) as socket:
+        await socket.send(json.dumps({"type": "resume", "token": ready["resume"], "seq": 0}))
+        await heard_until(socket, "resumed")
+        await socket.send(SPEECH)
+        await socket.send('{"type": "finish"}')
+        assert finals(await said(socket)) != []
+    await settled(collecting, 0)
+
+
+async def test_what_was_said_between_withdrawing_and_agreeing_anew_is_not_kept(collecting: Server, http):
+    token = await contributor(collecting)
+    async with collecting.socket(f"/v1/stream?contributor={token}") as socket:
+        await socket.send('{"type": "open"}')
+        await heard_until(socket, "ready")
+        await withdrawn(collecting, http, {"X-Contributor": token})
+        await socket.send(loud(1.5))
+        await heard_until(socket, "partial")
+        await agreed(collecting, http, {"X-Contributor": token}, "training")
+        await socket.send(SPEECH)
+        await socket.send('{"type": "finish"}')
+        assert finals(await said(socket)) != []
+    await settled(collecting, 0)
+    assert list(collecting.services.objects.each("clips/")) == []
+
+
 # -------------------------------------------------------------------------------------------------------------- uploads
+
+
+@pytest.mark.parametrize("path", ["/v1/clips", "/v1/open_data"])
+async def test_an_upload_that_wants_nothing_kept_is_refused_whatever_its_giver_agreed_to(
+    path: str, collecting: Server, http
+):
+    who = {"X-Contributor": await contributor(collecting)}
+    async with http.post(f"{collecting.url}{path}?collect=false", data=form(wav()), headers=who) as answer:
+        assert answer.status == 403
+    async with http.post(f"{collecting.url}{path}", data=form(wav()), headers=who | {"X-Collect": "0"}) as answer:
+        assert answer.status == 403
+    assert await kept(collecting) == []
+    address = f"{collecting.url}/v1/clips?check=only&collect=false"
+    async with http.post(address, data=form(wav()), headers=who) as answer:
+        assert answer.status == 200
 
 
 async def test_an_upload_is_kept_by_the_consent_of_who_gives_it(collecting: Server, http):
@@ -292,8 +345,9 @@ async def test_curators_page_through_clips_and_filter_them(collecting: Server, h
     assert seen == [clip.id for clip in await kept(collecting)]
     async with http.get(f"{collecting.url}/v1/clips?status=decided") as answer:
         assert (await answer.json())["clips"] == []
-    async with http.get(f"{collecting.url}/v1/clips?limit=0") as answer:
-        assert answer.status == 400
+    for impossible in ("0", "-1", "201", "00000000000201", "9" * 5000):
+        async with http.get(f"{collecting.url}/v1/clips?limit={impossible}") as answer:
+            assert answer.status == 400
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,10 @@ def test_truth_and_prediction_are_shown_while_it_learns(tmp_path: Path) -> None:
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
 def test_gibberish_becomes_words(tmp_path: Path) -> None:
-    """The whole, in at most twenty minutes of learning."""
+    """The whole, in at most twenty minutes of learning.
+
+    The bound is ten points above what was measured (40 %) in 2,200 steps, on a machine four times overbooked.
+    """
     _, validated = learned(tmp_path)
     first, last = (validated[at]["wer"]["synthetic"] for at in (0, -1))
     assert first > 0.9

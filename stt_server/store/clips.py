@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ID_BYTES: Final = 16
 MOST_LISTED: Final = 500
 MOST_LIKE: Final = 200
+DISPUTED: Final = "disputed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,10 @@ class KeptClip:
 
 @dataclass(frozen=True, slots=True)
 class ClipFilter:
-    """Which clips; None asks for nothing. `text` is looked for in what was heard and in what was agreed on."""
+    """Which clips; None asks for nothing. `text` is looked for in what was heard and in what was agreed on.
+
+    The status `disputed` is no row's: taggers cannot settle the clip, or have not with two votes and more.
+    """
 
     person_id: str | None = None
     status: str | None = None
@@ -172,13 +176,12 @@ def of_person(connection: Connection, person_id: str) -> list[str]:
     return list(connection.scalars(theirs))
 
 
-def votes_on(connection: Connection, clip_ids: Iterable[str]) -> dict[str, list[tuple[str, str | None, bool]]]:
-    """What was said of each of these clips, oldest first: (verdict, text, by an expert)."""
-    found: dict[str, list[tuple[str, str | None, bool]]] = {}
-    query = select(VOTES.c.clip_id, VOTES.c.verdict, VOTES.c.text, VOTES.c.expert).order_by(VOTES.c.created)
-    for row in connection.execute(query.where(VOTES.c.clip_id.in_(list(clip_ids)))):
-        found.setdefault(row.clip_id, []).append((row.verdict, row.text, row.expert))
-    return found
+def disputed() -> ColumnElement[bool]:
+    """Said of a clip that needs an expert or soon may; its duplicates are settled with it."""
+    present = and_(VOTES.c.clip_id == CLIPS.c.id, VOTES.c.round == CLIPS.c.round)
+    number = select(func.count()).select_from(VOTES).where(present).scalar_subquery()
+    torn = or_(CLIPS.c.status == "parked", and_(CLIPS.c.status == "waiting", number >= 2))
+    return and_(torn, CLIPS.c.duplicate_of.is_(None))
 
 
 def any_at_all(connection: Connection) -> bool:
@@ -254,8 +257,10 @@ def _check_room(connection: Connection, clip: KeptClip, allowance: Allowance) ->
 
 
 def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:
-    same = {"person_id": CLIPS.c.person_id, "status": CLIPS.c.status, "origin": CLIPS.c.origin}
+    same = {"person_id": CLIPS.c.person_id, "origin": CLIPS.c.origin}
     found = [column == getattr(wanted, name) for name, column in same.items() if getattr(wanted, name) is not None]
+    if wanted.status is not None:
+        found.append(disputed() if wanted.status == DISPUTED else CLIPS.c.status == wanted.status)
     if wanted.text:
         said = func.lower(func.coalesce(CLIPS.c.text, CLIPS.c.hypothesis))
         found.append(said.contains(wanted.text.lower(), autoescape=True))

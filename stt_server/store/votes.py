@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import and_, delete, func, insert, or_, select
+from sqlalchemy import and_, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from stt_server.store import clips
@@ -135,10 +135,7 @@ def counts(connection: Connection, person_id: str, now: datetime) -> Counts:
 
 def conflicts(connection: Connection, *, after: str | None = None, limit: int = 50) -> list[KeptClip]:
     """Clips that taggers cannot settle, or have not with two votes and more; ordered by id."""
-    present = and_(VOTES.c.clip_id == CLIPS.c.id, VOTES.c.round == CLIPS.c.round)
-    number = select(func.count()).select_from(VOTES).where(present).scalar_subquery()
-    torn = or_(CLIPS.c.status == "parked", and_(CLIPS.c.status == "waiting", number >= 2))
-    query = select(CLIPS.c.id).where(torn, CLIPS.c.duplicate_of.is_(None))
+    query = select(CLIPS.c.id).where(clips.disputed())
     if after is not None:
         query = query.where(CLIPS.c.id > after)
     ids = connection.scalars(query.order_by(CLIPS.c.id).limit(max(1, min(limit, MOST_LISTED)))).all()

@@ -153,3 +153,59 @@ def test_words_that_are_markup_stay_words(open_page, giver):
     page.one('[data-name="markup"]').click()
     page.until(lambda: "<img" in page.text("#about"), "it should be shown as it was written")
     assert page.all("#about img") == []
+
+
+@pytest.fixture(scope="module")
+def disputed(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Giver]:
+    """Has a clip of which three people said three things, and one that nobody has judged."""
+    with serve("--collect", "--clip-min-snr-db", "0") as url:
+        giver, folder = Giver(url), tmp_path_factory.mktemp("disputed")
+        giver.give(spoken("stop", "light"), folder)
+        for said in ("one", "two", "three"):
+            judge = Giver(url)
+            lease = judge.ask("POST", "/v1/tagging/lease")
+            judge.ask("POST", f"/v1/tagging/{lease['lease']}/vote", json={"verdict": "corrected", "text": said})
+        giver.give(spoken("yes"), folder)
+        yield giver
+
+
+def test_a_curator_decides_what_taggers_cannot_and_makes_it_gold_and_has_it_judged_anew(open_page, disputed):
+    page = at_the_datasets(open_page, disputed, "", size=(360, 740))
+    assert len(page.all("#clips li.clip")) == 2
+    Select(page.one("#status-is")).select_by_value("disputed")
+    page.until(lambda: len(page.all("#clips li.clip")) == 1, "one is in dispute")
+    assert page.width <= 360
+    assert page.text("#clips .pill") == "in dispute"
+
+    def press(title: str) -> None:
+        next(each for each in page.all("#clips button") if each.text == title).click()
+
+    press("“two”")
+    assert page.one("#clips input").get_property("value") == "two"
+    page.one("#clips input").send_keys(" lights", Keys.ENTER)
+    page.until(lambda: page.text("#clips .text") == "two lights", "the expert's word should stand")
+    assert page.text("#clips .pill") == "corrected"
+    assert page.focused.text == "Judge it anew"
+    press("Measure taggers by it")
+    page.until(lambda: "gold" in [each.text for each in page.all("#clips .pill")], "it should be gold")
+    [row] = disputed.ask("GET", "/v1/clips?status=decided")["clips"]
+    assert (row["text"], row["gold"], row["votes"][-1]["expert"]) == ("two lights", True, True)
+    press("Judge it anew")
+    page.until(lambda: page.text("#clips .pill") == "waiting", "it should wait again")
+    assert page.focused.text == "Decide as an expert"
+    row = next(each for each in disputed.ask("GET", "/v1/clips")["clips"] if each["id"] == row["id"])
+    assert (row["status"], row["round"], row["gold"], row["votes"]) == ("waiting", 2, False, [])
+
+
+def test_nobody_decides_about_their_own_clip_and_is_told_so(open_page, disputed):
+    page = open_page(disputed.url, "/login")
+    token = disputed.headers["X-Contributor"]
+    page.browser.execute_script("localStorage.setItem('earloop-contributor', arguments[0])", token)
+    page.browser.get(f"{disputed.url}/datasets")
+    page.until(lambda: page.all("#clips li"), "clips should be there")
+    page.expected = ("403 (Forbidden)",)
+    waiting = next(each for each in page.all("#clips li") if "yes" in each.text)
+    waiting.find_element(By.XPATH, ".//summary[text()='Decide as an expert']").click()
+    waiting.find_element(By.XPATH, ".//button[text()='Noise']").click()
+    page.until(lambda: "own" in page.text("#alert"), "the refusal should be said")
+    assert waiting.find_element(By.CSS_SELECTOR, ".pill").text == "waiting"

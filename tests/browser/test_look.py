@@ -10,7 +10,7 @@ from tests.browser.test_page import contrast, luminance
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-OURS = ["/", "/tag", "/record", "/datasets", "/login"]
+OURS = ["/", "/tag", "/record", "/datasets", "/consent", "/login"]
 
 
 def settled(page: Page) -> None:

@@ -119,6 +119,10 @@ async def test_a_curator_settles_what_taggers_cannot(clients, clip: KeptClip):
     assert [(each["id"], each["status"], each["hypothesis"]) for each in found["clips"]] == [(clip.id, "parked", HEARD)]
     texts = [(vote["verdict"], vote["text"], vote["expert"]) for vote in found["clips"][0]["votes"]]
     assert texts == [("corrected", text, False) for text in ("one", "two", "three")]
+    listed = (await curator.get("../clips?status=disputed"))["clips"]
+    assert [(each["id"], each["status"], each["votes"]) for each in listed] == [
+        (clip.id, "parked", found["clips"][0]["votes"])
+    ]
     decided = await curator.post(f"clips/{clip.id}/decide", {"verdict": "corrected", "text": "Two!"})
     assert decided == {"clip": clip.id, "status": "decided", "verdict": "corrected", "text": "two", "round": 1}
     assert await curator.post(f"clips/{clip.id}/gold", {"gold": True}) == {"clip": clip.id, "gold": True}

@@ -1,6 +1,7 @@
-// Clips to look through: filtered, with their audio, what was heard and agreed on, and the votes.
+// Clips to look through: filtered, with their audio, what was heard and agreed on, the votes, and what a curator does.
 
 import { ask } from "./api.js";
+import { controls } from "./curate.js";
 import { $, alarm, element } from "./element.js";
 import { trust } from "./marks.js";
 
@@ -60,15 +61,24 @@ function row(clip) {
   const audio = element("audio", { controls: "", preload: "none", src: clip.audio, "aria-label": words || "a clip without words" });
   const secret = clip.status === "quarantined"; // nobody is to hear it
   const status = clip.status === "decided" ? VERDICT[clip.verdict] : STATUS[clip.status];
-  return element(
+  const gold = clip.gold ? [element("span", { class: "pill" }, "gold")] : [];
+  const made = element(
     "li",
     { class: "clip" },
-    element("div", { class: "line" }, element("p", { class: "text" }, words || "no words"), element("span", { class: "pill", "data-status": clip.status }, status)),
+    element("div", { class: "line" }, element("p", { class: "text" }, words || "no words"), ...gold, element("span", { class: "pill", "data-status": clip.status }, status)),
     ...(clip.text !== null && clip.text !== clip.hypothesis ? [element("p", { class: "hint" }, `Heard: “${clip.hypothesis}”`)] : []),
     ...(secret ? [] : [audio]),
     facts(clip),
     ...(clip.votes.length ? [votes(clip.votes)] : []),
+    controls(clip, (changed) => replace(made, row(changed))),
   );
+  return made;
+}
+
+// A clip as it stands now, in the place of itself; who acted on it by keyboard goes on from there.
+function replace(before, after) {
+  before.replaceWith(after);
+  after.querySelector(":scope > :last-child :is(summary, button)").focus();
 }
 
 function facts(clip) {

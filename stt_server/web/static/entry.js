@@ -14,11 +14,16 @@ export async function enter(scope) {
   return null;
 }
 
-// The same, as a person: where no key says who is there, the server makes somebody for this browser.
+// The same, as a person.
 export async function enterAsPerson(scope) {
   const me = await enter(scope);
-  if (me?.open && !me.person && !(await known())) await becomeSomebody();
+  if (me) await beSomebody(me);
   return me;
+}
+
+// Where no key says who is there, the server makes somebody for this browser.
+export async function beSomebody({ open, person }) {
+  if (open && !person && !(await known())) await becomeSomebody();
 }
 
 // Whether the server knows the contributor of this browser; one that it does not know is not named to it any more.

@@ -172,12 +172,11 @@ async function undo() {
   if (state() === "sending" || state() === "loading") return;
   try {
     await ask("POST", "v1/tagging/undo");
-    say("Your last answer is taken back; the clip comes again.");
-    if (state() === "done") return await next();
-    progress();
   } catch (error) {
-    alarm(error.message);
+    return alarm(error.message);
   }
+  say("Your last answer is taken back: here is its clip again.");
+  await next(); // the clip that was open comes after it
 }
 
 // ------------------------------------------------------------------------------------------------------ what is shown

@@ -84,9 +84,11 @@ class Database:
             raise Unavailable(f"The database did not answer within {RUN_S:g} s; try again later.") from None
 
     def scrub(self) -> bool:
-        """Leave nothing of deleted rows in SQLite's write-ahead log; False while somebody still reads from it.
+        """Leave nothing of deleted rows in SQLite's files; False while somebody still reads or writes them.
 
-        PostgreSQL does the same by itself, in its autovacuum.
+        The file is written anew, for `secure_delete` overwrites a row where it was last and not where it was before:
+        when SQLite shares a full page among its neighbours, copies of the rows that moved stay in what is free of it.
+        Then the write-ahead log is emptied. PostgreSQL does the same by itself, in its autovacuum.
         """
         if self._engine.dialect.name != "sqlite":
             return True
@@ -96,6 +98,12 @@ class Database:
             closing(connection.cursor()) as cursor,
         ):
             cursor.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
+            try:
+                cursor.execute("VACUUM")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                return False
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             busy, *_ = cursor.fetchone() or (1,)
         return not busy
@@ -205,7 +213,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = NORMAL",
         "PRAGMA foreign_keys = ON",
-        "PRAGMA secure_delete = ON",  # what is withdrawn is overwritten, not only unlinked
+        "PRAGMA secure_delete = ON",  # what is withdrawn is overwritten, not only unlinked; `scrub` does the rest
     ):
         connection.execute(statement).close()
 

@@ -1,3 +1,4 @@
+import random
 from contextlib import closing
 from pathlib import Path
 
@@ -5,10 +6,11 @@ import pytest
 from sqlalchemy import select, update
 
 from stt_server.store import audit
+from stt_server.store.consents import Consent
 from stt_server.store.database import Database, open_database
 from stt_server.store.rights import Purpose
 from stt_server.store.tables import CLIPS, SNAPSHOT_CLIPS
-from stt_server.store.withdrawal import BATCH, Removed, Why, narrow, remove_clips
+from stt_server.store.withdrawal import BATCH, Removed, Why, narrow, remove_clips, remove_some
 from tests.store.giving import clip, counts, giver, judge, now, publish
 
 
@@ -91,3 +93,33 @@ def test_the_audit_log_says_how_many_and_why_and_refuses_what_could_be_speech(da
             audit.note(connection, now(), "clips_removed", "tester", "clips", said="turn on the light")
     assert (entry.action, entry.actor) == ("clips_removed", person.id)
     assert entry.details == {"why": "owner", "clips": 1, "votes": 0, "snapshots": 0}
+
+
+def test_of_rows_that_left_nothing_is_in_the_file_however_its_pages_were_shared(tmp_path: Path):
+    """`secure_delete` alone leaves copies of rows that moved from one page to another."""
+    dice = random.Random(5)
+    with closing(open_database(tmp_path)) as file:
+        going, given = giver(file)
+        staying, others = giver(file)
+        first = clip(file, given)
+        with file.read() as connection:
+            row = dict(connection.execute(select(CLIPS).where(CLIPS.c.id == first.id)).one()._mapping)
+        for _ in range(20):
+            with file.write() as connection:
+                connection.execute(CLIPS.insert(), [_like(row, dice, given, "zebrafish") for _ in range(80)])
+                connection.execute(CLIPS.insert(), [_like(row, dice, others, "keepsake") for _ in range(40)])
+        with file.write() as connection:
+            while remove_some(connection, going.id, "tester").clips:
+                pass
+        assert file.scrub()
+        found = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    assert staying.id.encode() in found
+    assert b"keepsake" in found
+    assert b"zebrafish" not in found
+
+
+def _like(row: dict[str, object], dice: random.Random, consent: Consent, word: str) -> dict[str, object]:
+    """Another clip, somewhere among the others."""
+    ident, said = dice.randbytes(16).hex(), " ".join([word] * dice.randint(1, 8))
+    whose = {"person_id": consent.person_id, "consent_id": consent.id, "hypothesis": said, "text": said}
+    return row | whose | {"id": ident, "object_key": ident, "sha256": dice.randbytes(32)}

@@ -45,7 +45,9 @@ class Settings(BaseSettings):
     data: Path = Field(DEFAULT_DATA, description="The one folder of state: models, clips, database, `earloop.toml`")
     model: str = Field("", description="Model to serve: a name or the path of a bundle; empty is the shipped one")
     database: str = Field(
-        "", description="URL of the database; empty is the SQLite file `earloop.db` in the data folder"
+        "",
+        description="URL of the database, such as `postgresql://user@host/earloop`; empty is the SQLite file "
+        "`earloop.db` in the data folder",
     )
     objects: str = Field(
         "",
@@ -96,7 +98,9 @@ class Settings(BaseSettings):
     tag_share: float = Field(
         0.75, ge=0.5, lt=1, description="More than this share of all who judged a clip must say the same"
     )
-    tag_cap: int = Field(5, ge=1, le=20, description="People asked about one clip at most, before an expert must decide")
+    tag_cap: int = Field(
+        5, ge=1, le=20, description="People asked about one clip at most, before an expert must decide"
+    )
     tag_lease_s: float = Field(300, ge=1, le=3600, description="Seconds a clip is kept for the tagger who got it")
 
     engines: int = Field(1, ge=1, le=64, description="Inference threads, each with its own batcher")

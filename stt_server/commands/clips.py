@@ -40,7 +40,7 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 @app.command("list")
 def list_clips(
-    status: Annotated[str | None, typer.Option(help="waiting, decided, parked or quarantined")] = None,
+    status: Annotated[str | None, typer.Option(help="waiting, decided, parked, quarantined; or disputed")] = None,
     dataset: Annotated[str | None, typer.Option(help="those of this dataset")] = None,
     origin: Annotated[str | None, typer.Option(help="stream, upload, ovos, recorder or import")] = None,
     person: Annotated[str | None, typer.Option(help="those of this contributor, by id")] = None,
@@ -98,7 +98,7 @@ def import_folder(
 
 
 @app.command()
-def remove(ids: Annotated[list[str], typer.Argument(metavar="ID…", help="clips by id")], as_json: Json = False) -> None:
+def remove(ids: Annotated[list[str], typer.Argument(metavar="ID", help="clips by id")], as_json: Json = False) -> None:
     """Let clips leave: rows, votes and bytes; snapshots that have them refuse them from now on."""
     settings = load_settings()
     objects = open_objects(settings.data, settings.objects)

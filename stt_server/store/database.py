@@ -153,7 +153,7 @@ def _engine(data: Path, url: str) -> Engine:
         return _postgres(place)
     with _as_ours(place):
         _make_private(place)
-        engine = create_engine(place, pool_timeout=BUSY_S, connect_args={"timeout": BUSY_S})
+        engine = create_engine(place, pool_timeout=BUSY_S, connect_args={"timeout": BUSY_S}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -163,7 +163,8 @@ def _postgres(place: URL) -> Engine:
     deadlines = f"-c lock_timeout={round(BUSY_S * 1000)} -c statement_timeout={round(STATEMENT_S * 1000)}"
     arguments = {"connect_timeout": round(BUSY_S), "options": deadlines}
     try:
-        engine = create_engine(place, pool_pre_ping=True, pool_timeout=BUSY_S, connect_args=arguments)
+        options: dict[str, Any] = {"pool_pre_ping": True, "pool_timeout": BUSY_S, "connect_args": arguments}
+        engine = create_engine(place, **options, hide_parameters=True)  # a traceback must not hold what was said
     except ModuleNotFoundError as error:
         raise BadOption(
             f"A database in PostgreSQL needs {error.name}: install earloop[postgres].", field="database"
@@ -180,12 +181,12 @@ def _url(url: str) -> URL:
         raise _no_url() from error
     if backend != "postgresql" and not (backend == "sqlite" and place.database):
         raise _no_url()
-    return place
+    return place.set(drivername="postgresql+psycopg") if place.drivername == "postgresql" else place
 
 
 def _no_url() -> BadOption:
     return BadOption(
-        "Setting database takes a URL such as postgresql+psycopg://user@host/earloop, or nothing for a file in the "
+        "Setting database takes a URL such as postgresql://user@host/earloop, or nothing for a file in the "
         "data folder.",
         field="database",
     )

@@ -149,6 +149,11 @@ def test_a_url_may_name_another_file(tmp_path: Path):
     assert not (tmp_path / "data").exists()
 
 
+def test_a_url_of_postgresql_need_not_name_our_driver(tmp_path: Path, postgres_url: str):
+    with closing(open_database(tmp_path, postgres_url.replace("+psycopg", ""))) as opened, opened.read() as connection:
+        assert connection.scalar(text("select 1")) == 1
+
+
 def test_a_reader_does_not_wait_for_a_writer(database: Database):
     with database.write() as writer, database.read() as reader:
         keys.create(writer, "kitchen", [Scope.STREAM], datetime.now(UTC))

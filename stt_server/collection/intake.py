@@ -6,6 +6,7 @@ it, or a statement why it may be kept, in the uploader's own words, with the lic
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -30,6 +31,7 @@ LONGEST_S: Final = 60.0
 MAX_STATEMENT: Final = 2000  # letters
 MAX_TEXT: Final = 2000
 MAX_LICENCE: Final = 100
+_LICENCE: Final = re.compile(r"[^\W\d_][^\x00-\x1f\x7f-\x9f\u2028\u2029]*")  # it goes into lists that spreadsheets open
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ def parse_said(fields: Mapping[str, str]) -> Said:
             raise BadOption(f"There is no field {name[:40]!r}; there are audio, {', '.join(bounds)}.", field=name[:40])
         if len(value) > bounds[name]:
             raise BadOption(f"{name} is longer than the {bounds[name]} letters allowed.", field=name)
+    licence = fields.get("licence", "").strip()
+    if licence and not _LICENCE.fullmatch(licence):
+        raise BadOption("licence is a name on one line that begins with a letter, such as CC0-1.0.", field="licence")
     release = fields.get("release", "").casefold()
     if release not in ("", "true", "false"):
         raise BadOption("release must be true or false.", field="release")

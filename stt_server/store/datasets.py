@@ -50,7 +50,7 @@ class Dataset:
     clips: int = 0
     audio_s: float = 0.0
     snapshots: int = 0
-    said: dict[str, int] = field(default_factory=dict)  # how often each sentence of a script was; `get` alone tells
+    said: dict[str, int] = field(default_factory=dict)  # how often each sentence of its script was; `get` alone tells
 
 
 def create(
@@ -194,4 +194,5 @@ def _said(connection: Connection, dataset_id: str) -> dict[str, int]:
 def _dataset(row: Row[tuple[object, ...]], said: dict[str, int]) -> Dataset:
     values = dict(row._mapping)
     values["script"] = tuple((sentence, times) for sentence, times in values["script"] or ())
-    return Dataset(**values, said=said)
+    ours = {sentence: said[sentence] for sentence, _ in values["script"] if sentence in said}
+    return Dataset(**values, said=ours)  # what else people said they were asked to say is nobody's to read here

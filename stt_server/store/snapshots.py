@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BATCH: Final = 500
 DECIDED: Final = "decided"
+QUARANTINED: Final = "quarantined"
 _FIXED: Final = ("object_key", "sha256", "size", "duration_s", "licence", "language", "origin", "person_id")
 
 
@@ -153,11 +154,12 @@ def get(connection: Connection, dataset: str, number: int | None = None) -> Snap
 
 
 def lines(connection: Connection, snapshot_id: str) -> list[Line]:
-    """What may be used of a snapshot: its rows without those that were withdrawn, by clip."""
+    """What may be used of a snapshot: its rows by clip, without those that were withdrawn or found to be private."""
     query = (
         select(SNAPSHOT_CLIPS, *(CLIPS.c[name] for name in _FIXED))
         .join(CLIPS, CLIPS.c.id == SNAPSHOT_CLIPS.c.clip_id)
         .where(SNAPSHOT_CLIPS.c.snapshot_id == snapshot_id, SNAPSHOT_CLIPS.c.withdrawn.is_(None))
+        .where(CLIPS.c.status != QUARANTINED)
         .order_by(SNAPSHOT_CLIPS.c.clip_id)
     )
     own = ("clip_id", "split", "row_sha256", *_FIXED)

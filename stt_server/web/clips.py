@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from stt_server.web.forms import Form
 
 MOST_LISTED: Final = 200
+LONGEST_LANGUAGE: Final = 8  # letters of the first part of a tag (RFC 5646)
 BLOCK: Final = SAMPLE_RATE // 2  # samples sent to a session at once
 
 
@@ -89,7 +90,7 @@ async def open_data(request: web.Request) -> web.Response:
         samples = await _decoded(file)
     text, plugin = fields.get("transcript", ""), fields.get("plugin", "")
     model = f"{plugin} {fields['model']}" if fields.get("model") else plugin
-    heard = Heard(text[:2000].strip(), model=model, language=fields.get("lang", "").partition("-")[0].casefold()[:20])
+    heard = Heard(text[:2000].strip(), model=model, language=_language(fields.get("lang", "")))
     draft = Draft(samples=samples, basis=basis, heard=heard, origin="ovos", protocol="ovos", device=device_of(request))
     clip = await _keep(services, draft)
     return web.json_response({"id": clip.id}, status=201)
@@ -152,6 +153,12 @@ async def _basis(request: web.Request, said: Said) -> Basis:
     if said.statement or consent is None:
         return stated(said, person.id if person else None)
     return basis_of(consent)
+
+
+def _language(tag: str) -> str:
+    """`en` of `en-US`; nothing of what is no language's tag."""
+    code = tag.strip().replace("_", "-").partition("-")[0].casefold()
+    return code if code.isascii() and code.isalpha() and len(code) <= LONGEST_LANGUAGE else ""
 
 
 def _stated_in_query(request: web.Request) -> dict[str, str]:

@@ -13,14 +13,16 @@ from tests.store.giving import giver, now
 def test_a_dataset_is_found_by_its_name_with_what_is_in_it(database: Database, objects: ObjectStore):
     _, consent = giver(database)
     clips = [agreed(database, objects, consent, seconds=2.0, script="la la") for _ in range(3)]
-    gathered(database, "kitchen", *clips[:2])
+    gathered(database, "kitchen", *clips[:2], agreed(database, objects, consent, seconds=2.0, script="not asked for"))
+    with database.write() as connection:
+        datasets.set_script(connection, "kitchen", [("la la", 5)])
     with database.read() as connection:
         found = datasets.get(connection, "kitchen")
         assert [each.name for each in datasets.every(connection)] == ["kitchen"]
         with pytest.raises(NotFound, match="no dataset 'cellar'"):
             datasets.get(connection, "cellar")
-    assert (found.clips, found.audio_s, found.snapshots, found.said) == (2, 4.0, 0, {"la la": 2})
-    assert (found.licence, found.script) == ("CC0-1.0", ())
+    assert (found.clips, found.audio_s, found.snapshots, found.said) == (3, 6.0, 0, {"la la": 2})
+    assert (found.licence, found.script) == ("CC0-1.0", (("la la", 5),))
 
 
 @pytest.mark.parametrize("name", ["", "Kitchen", "a b", "../a", "-a", "a" * 101, "a\n"])

@@ -175,6 +175,17 @@ def test_what_is_withdrawn_is_a_tombstone_in_earlier_snapshots_and_in_no_later_o
     assert second.statistics["since"]["withdrawn"] == 1
 
 
+def test_a_clip_that_is_found_to_be_private_is_in_no_earlier_snapshot_either(database: Database, objects: ObjectStore):
+    private, stays = agreed(database, objects, text="secret"), agreed(database, objects)
+    gathered(database, "kitchen", private, stays)
+    first = make_snapshot(database, "kitchen", TRAINING, "test")
+    change(database, private.id, status="quarantined", verdict="private", text=None)
+    assert ids(database, first) == {stays.id}
+    assert is_whole(database, first)
+    change(database, private.id, status="waiting", verdict=None)  # a curator reopened it
+    assert ids(database, first) == {private.id, stays.id}
+
+
 def test_two_snapshots_differ_by_what_came_went_and_changed(database: Database, objects: ObjectStore):
     clips = [agreed(database, objects, text=text) for text in ("one", "two", "three")]
     gathered(database, "kitchen", *clips)

@@ -298,6 +298,11 @@ async def test_ovos_open_data_is_kept_for_the_contributor(collecting: Server, ht
     [clip] = await kept(collecting)
     assert (clip.origin, clip.hypothesis, clip.language) == ("ovos", "turn on the light", "en")
     assert (clip.model, clip.device) == ("ovos-stt-plugin-server x", "ovos-metrics")
+    fields["lang"] = "=1+1"
+    pcm = (say("turn on the light", rate=120) * 32767).astype("<i2").tobytes()
+    async with http.post(f"{collecting.url}/v1/open_data", data=form(wav(pcm), **fields), headers=headers) as answer:
+        assert answer.status == 201
+    assert {clip.language for clip in await kept(collecting)} == {"en", ""}
 
 
 @pytest.mark.parametrize(
@@ -352,9 +357,15 @@ async def test_curators_page_through_clips_and_filter_them(collecting: Server, h
 
 @pytest.mark.parametrize(
     ("fields", "named"),
-    [({"nonsense": "x"}, "nonsense"), ({"release": "perhaps"}, "release"), ({"text": "x" * 3000}, "text")],
+    [
+        ({"nonsense": "x"}, "nonsense"),
+        ({"release": "perhaps"}, "release"),
+        ({"text": "x" * 3000}, "text"),
+        ({"licence": '=HYPERLINK("http://elsewhere")'}, "licence"),  # what a spreadsheet would run
+        ({"licence": "CC0-1.0\nAll of this may be published"}, "licence"),  # what would be a line of LICENCE.txt
+    ],
 )
 async def test_a_field_that_cannot_be_is_named(collecting: Server, http, fields: dict[str, str], named: str):
-    async with http.post(f"{collecting.url}/v1/clips", data=form(wav(SPOKEN), **STATED, **fields)) as answer:
+    async with http.post(f"{collecting.url}/v1/clips", data=form(wav(SPOKEN), **STATED | fields)) as answer:
         assert answer.status == 400
         assert (await answer.json())["error"]["field"] == named

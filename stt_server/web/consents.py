@@ -6,7 +6,7 @@ Whoever asks is a contributor (`people.py`) and sees what is their own and nothi
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,14 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from stt_server.collection.consent import agree
 from stt_server.collection.takeout import take_out
 from stt_server.collection.withdrawal import take_back, withdraw
-from stt_server.errors import BadInput, BadOption, NotFound, Unavailable
+from stt_server.errors import BadInput, BadOption, Forbidden, NotFound, Unavailable
 from stt_server.store import clips, consents, people
 from stt_server.store.clips import ClipFilter
 from stt_server.store.consents import Way
 from stt_server.store.rights import parse_purposes
 from stt_server.store.ring import now
 from stt_server.store.withdrawal import Why
-from stt_server.web.context import services_of
+from stt_server.web.context import identity_of, services_of
 from stt_server.web.downloads import send
 from stt_server.web.links import link_to
 from stt_server.web.payloads import read_json
@@ -49,11 +49,16 @@ class Agreement(BaseModel):
 
     version: str = Field(max_length=40)
     purposes: list[str] = Field(max_length=10)
-    way: Way = Way.API
+    way: Literal[Way.PAGE, Way.API] = Way.API
 
 
 async def create_person(request: web.Request) -> web.Response:
-    """Somebody new, and the token by which they are known: shown now and never again."""
+    """Somebody new, and the token by which they are known: shown now and never again.
+
+    Raises Forbidden for a contributor: what one of them may give and ask would have no bound.
+    """
+    if identity_of(request).person is not None:
+        raise Forbidden("You are a contributor already; who has a key can make another.")
     person, token = await services_of(request).store.run(_create)
     return web.json_response({"person": person.id, "token": token}, status=201)
 

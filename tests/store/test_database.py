@@ -4,6 +4,7 @@ import stat
 import subprocess
 import sys
 import threading
+import traceback
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -206,3 +207,10 @@ async def test_calls_that_wait_for_the_database_have_a_bound(database: Database)
         over.set()
         assert all(await asyncio.gather(*calls))
     assert await database.run(lambda _: 1) == 1
+
+
+def test_what_goes_wrong_in_the_database_says_nothing_of_what_was_to_be_kept(database: Database):
+    row = {"id": "a", "name": "heliotrope", "secret_sha256": b"", "scopes": "", "created": datetime.now(UTC)}
+    with pytest.raises(Unavailable) as caught, database.write() as connection:
+        connection.execute(KEYS.insert(), [row, row])
+    assert "heliotrope" not in "".join(traceback.format_exception(caught.value))

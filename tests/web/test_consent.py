@@ -274,3 +274,22 @@ async def test_a_withdrawal_tells_how_many_snapshots_refuse_its_clips_now(server
 def purposes_kept(database: Database) -> list[set[str]]:
     with database.read() as connection:
         return [set(clip.purposes) for clip in clips.listed(connection)]
+
+
+async def test_over_http_nobody_can_say_that_they_agreed_by_another_way(server: Server, http):
+    who = await newcomer(server, http)
+    version = (await got(server, http, "/v1/consent", who))["offer"]["version"]
+    for way, status in (("command", 400), ("import", 400), ("page", 200)):
+        body = {"version": version, "purposes": ["training"], "way": way}
+        async with http.put(f"{server.url}/v1/consent", headers=who, json=body) as answer:
+            assert answer.status == status
+    assert (await got(server, http, "/v1/consent", who))["consent"]["way"] == "page"
+
+
+async def test_a_contributor_who_is_logged_in_makes_no_others(server: Server, http):
+    token = (await newcomer(server, http))["X-Contributor"]
+    async with http.post(f"{server.url}/v1/login", json={"key": token}) as answer:
+        cookie = {"Cookie": f"earloop_session={answer.cookies['earloop_session'].value}"}
+    csrf = {"X-CSRF-Token": (await got(server, http, "/v1/me", cookie))["csrf"]}
+    async with http.post(f"{server.url}/v1/people", headers=cookie | csrf) as answer:
+        assert answer.status == 403

@@ -149,7 +149,10 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """An utterance's last word. Empty text where sound ended without words."""
+    """An utterance's last word. Empty text where sound ended without words.
+
+    `greedy` is what was heard without a language model, where that is another text; it is for those who judge clips.
+    """
 
     utterance: int
     text: str
@@ -157,6 +160,7 @@ class Final:
     start_s: float
     end_s: float
     reason: Reason
+    greedy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class Heard:
     model: str = ""
     lm: str = ""
     language: str = ""
+    greedy: str | None = None  # without a language model, where that is another text
 
     @property
     def confidence(self) -> float:
@@ -138,6 +139,7 @@ def _prepared(draft: Draft, rules: Rules) -> tuple[KeptClip, bytes]:
         hypothesis=heard.text,
         words=tuple((word.text, word.start_s, word.end_s, word.confidence) for word in heard.words),
         confidence=heard.confidence,
+        greedy=heard.greedy,
         model=heard.model[:MAX_MODEL],
         lm=heard.lm[:MAX_MODEL],
         language=heard.language,

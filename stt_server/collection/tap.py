@@ -97,7 +97,7 @@ class Tap:
             return
         from_s = begin / self._form.bytes_per_second
         words = tuple(replace(w, start_s=max(0.0, w.start_s - from_s), end_s=w.end_s - from_s) for w in final.words)
-        heard = replace(self._heard, text=final.text, words=words)
+        heard = replace(self._heard, text=final.text, words=words, greedy=final.greedy)
         pieces, skip = self._between(begin, end)
         self._offer(
             Take(pieces, skip, end - begin, self._form, basis, heard, self._protocol, self._device, self._session)

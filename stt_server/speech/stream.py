@@ -319,7 +319,7 @@ class Stream:
         self._say_final(reason, end_s if started_ms is None else segment.seconds(started_ms), end_s)
 
     def _say_final(self, reason: Reason, start_s: float, end_s: float) -> None:
-        hypothesis = self._decoding.final()
+        greedy, hypothesis = self._decoding.partial().text, self._decoding.final()
         if reason == "noise" and hypothesis.words:
             reason = "silence"  # the endpointer was told of none, for they were written while the model settled
         words = tuple(self._timed(word) for word in hypothesis.words)
@@ -329,7 +329,8 @@ class Stream:
                 min(start_s, words[0].start_s),
                 max(last_s, min(end_s, round(last_s + END_AFTER_WORD_S, 3))),
             )
-        self.events.append(Final(self._utterance, hypothesis.text, words, start_s, end_s, reason))
+        other = None if greedy == hypothesis.text else greedy
+        self.events.append(Final(self._utterance, hypothesis.text, words, start_s, end_s, reason, other))
         self._begin_decoding(0)  # of the next segment, unless this one goes on
         self._utterance, self._shown = self._utterance + 1, ""
 

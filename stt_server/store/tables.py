@@ -142,7 +142,7 @@ CLIPS: Final = Table(
     Column("hypothesis", Text, nullable=False),
     Column("words", JSON, nullable=False),  # [[text, start_s, end_s, confidence], …], seconds from the clip's start
     Column("confidence", Float, nullable=False),
-    Column("greedy", Text),  # what is heard without a language model, where that was asked
+    Column("greedy", Text),  # what was heard without a language model, where that is another text
     Column("model", String(100), nullable=False),
     Column("lm", String(100), nullable=False),
     Column("language", String(20), nullable=False),

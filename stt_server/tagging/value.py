@@ -35,7 +35,7 @@ PER_DAY: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the value of a clip depends on. `greedy` is None where the clip was heard one way only."""
+    """What the value of a clip depends on. `greedy` is None where no other reading is known."""
 
     hypothesis: str
     greedy: str | None

@@ -82,7 +82,7 @@ def record(database: Database, objects: FolderObjects) -> Record:
 
 def take(basis: Basis, samples: Samples, form: AudioFormat = PCM, text: str = "turn on the light") -> Take:
     data = encode_pcm(form, samples)
-    heard = Heard(text, (Word("turn", 0.3, 0.5, 0.8), Word("on", 0.5, 0.6, 0.6)), "toy 1", "lm", "en")
+    heard = Heard(text, (Word("turn", 0.3, 0.5, 0.8), Word("on", 0.5, 0.6, 0.6)), "toy 1", "lm", "en", "turn in")
     return Take((data,), 0, len(data), form, basis, heard, "native", "kitchen", "session")
 
 
@@ -102,6 +102,7 @@ def test_a_take_becomes_a_clip_that_plays_what_was_said(record: Record, objects:
     assert (clip.protocol, clip.device, clip.session, clip.origin) == ("native", "kitchen", "session", "stream")
     assert clip.words == (("turn", 0.3, 0.5, 0.8), ("on", 0.5, 0.6, 0.6))
     assert clip.confidence == pytest.approx(0.7)
+    assert clip.greedy == "turn in"
     assert clip.status == "waiting"
     assert clip.expires is not None
     assert timedelta(days=89) < clip.expires - now() <= timedelta(days=90)

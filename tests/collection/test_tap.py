@@ -72,6 +72,13 @@ def test_the_words_of_a_take_have_its_own_times_and_the_take_says_what_heard_it(
     assert (take.heard.text, take.heard.model, take.heard.lm, take.device) == ("la", "toy 1", "lm", "kitchen")
 
 
+def test_a_take_says_what_was_heard_without_a_language_model():
+    listening = Listening()
+    listening.send(bytes(16_000 * 2 * 5), (3200,))
+    listening.tap.said(replace(final(2.0, 3.0), greedy="la li"))
+    assert listening.takes[0].heard.greedy == "la li"
+
+
 def test_an_utterance_at_the_very_beginning_has_no_lead_in_and_one_at_the_end_no_tail():
     listening = Listening()
     listening.send(bytes(16_000 * 2), (3200,))

@@ -365,6 +365,17 @@ def test_a_language_with_a_region_is_the_language(tiny, language):
     assert tiny.open(Open("test", language=language)).options.language == language
 
 
+def test_a_final_says_what_was_heard_without_the_language_model_where_that_is_another_text(tiny):
+    words = spoken("yes", "no", "light", "stop")
+    heard = [pcm(words + white_noise(len(words) / 16_000, level)[: len(words)]) for level in (-60, -30, -24, -20, -16)]
+    searched = [finals(play(tiny, [each], Open("test"))) for each in heard]
+    greedy = [texts(play(tiny, [each])) for each in heard]
+    assert [[final.text if final.greedy is None else final.greedy for final in each] for each in searched] == greedy
+    others = [final for each in searched for final in each if final.greedy is not None]
+    assert others
+    assert all(final.greedy != final.text for final in others)
+
+
 @pytest.mark.parametrize("hotwords", [("ear",) * 1001, ("a" * 20_001,), ("ear " * 200,) * 100])
 def test_more_hotwords_than_the_decoder_handles_in_time_are_refused(tiny, hotwords):
     with pytest.raises(BadOption) as caught:

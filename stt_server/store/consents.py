@@ -70,6 +70,7 @@ def give(
 
     Raises NotFound for nobody, Conflict while an earlier withdrawal of theirs still deletes.
     """
+    people.lock(connection, person_id)
     if people.get(connection, person_id).withdrawn and _has_clips(connection, person_id):
         raise Conflict("Your withdrawal is not through, yet: what you gave is being deleted. Try again in a minute.")
     people.set_withdrawn(connection, person_id, None)

@@ -81,6 +81,11 @@ def get(connection: Connection, person_id: str) -> Person:
     return _person(row)
 
 
+def lock(connection: Connection, person_id: str) -> None:
+    """Let nobody withdraw or agree for this person until the transaction ends."""
+    connection.execute(select(PEOPLE.c.id).where(PEOPLE.c.id == person_id).with_for_update(key_share=True))
+
+
 def every(connection: Connection) -> list[Person]:
     """Everybody, oldest first."""
     return [_person(row) for row in connection.execute(select(PEOPLE).order_by(PEOPLE.c.created, PEOPLE.c.id))]

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -74,6 +75,26 @@ def test_who_withdrew_can_agree_again_but_not_before_all_is_gone(database: Datab
         again = consents.give(connection, person.id, "1", "words", [Purpose.TRAINING], Way.PAGE, now())
         assert people.get(connection, person.id).withdrawn is None
     assert clip(database, again).consent_id == again.id
+
+
+def test_who_withdraws_while_agreeing_is_not_taken_for_somebody_who_never_did(database: Database):
+    person, given = giver(database)
+    clip(database, given)
+
+    def agree() -> None:
+        with database.write() as connection:
+            consents.give(connection, person.id, "1", "words", [Purpose.TRAINING], Way.PAGE, now())
+
+    with ThreadPoolExecutor(1) as threads:
+        with database.write() as connection:
+            people.set_withdrawn(connection, person.id, now())
+            agreeing = threads.submit(agree)
+            with pytest.raises(TimeoutError):
+                agreeing.result(timeout=0.5)  # it waits for what this transaction says
+        with pytest.raises(Conflict, match="not through, yet"):
+            agreeing.result(timeout=20)
+    with database.read() as connection:
+        assert people.get(connection, person.id).withdrawn is not None
 
 
 def test_who_agrees_to_a_release_agrees_to_training():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -244,7 +245,7 @@ recorded = st.lists(
     min_size=1,
     max_size=6,
 )
-FORGOTTEN = {
+FORGOTTEN: dict[str, dict[str, Any]] = {
     "earloop": {},
     "nemo": {},
     "deepspeech": {"source": "data", "speaker": None, "duration_s": None, "licence": None},

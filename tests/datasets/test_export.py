@@ -159,9 +159,7 @@ def test_a_clip_whose_bytes_leave_while_it_is_exported_is_in_no_list(
     assert len(read_corpus(tmp_path / "out").clips) == len(TEXTS) - (1 if chosen.lines[0].text else 0)
 
 
-def test_a_row_that_is_not_what_it_was_is_not_given_away(
-    file: Database, objects: ObjectStore, kitchen: dict[str, str]
-):
+def test_a_row_that_is_not_what_it_was_is_not_given_away(file: Database, objects: ObjectStore, kitchen: dict[str, str]):
     with file.write() as connection:
         connection.execute(update(CLIPS).values(licence="another"))
     with pytest.raises(Conflict, match="is not what it was"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from stt_server.store import keys
+from stt_server.store import consents, keys, people
 from stt_server.store.database import open_database
 from stt_server.store.rights import Scope
 from tests.browser.conftest import OpenPage, Serve
@@ -85,9 +85,11 @@ def test_a_wrong_key_is_explained(open_page: OpenPage, locked: str, shown: str, 
     assert page.focused.get_attribute("id") == "key"
 
 
-def test_a_key_that_may_not_judge_is_told_so(open_page: OpenPage, locked: str, key: str) -> None:
+def test_a_key_that_may_not_judge_is_told_so(open_page: OpenPage, locked: str, data: Path) -> None:
+    with closing(open_database(data)) as database, database.write() as connection:
+        giver = keys.create(connection, "giver", [Scope.CONTRIBUTE], datetime.now(UTC))
     page = at_the_login(open_page, locked, "/tag")
-    page.press(key, Keys.ENTER)
+    page.press(giver, Keys.ENTER)
     page.until(lambda: "scope tag" in page.text("#alert"), "the page should name the scope")
 
 
@@ -102,3 +104,21 @@ def test_the_login_leads_to_no_other_place(open_page: OpenPage, locked: str, key
 def test_an_open_server_needs_no_login(open_page: OpenPage) -> None:
     page = open_page(path="/login")
     page.until(lambda: page.one("#open").is_displayed(), "the page should say that the server is open")
+
+
+def test_who_is_logged_in_is_not_taken_for_the_contributor_who_used_this_browser_before(
+    open_page: OpenPage, locked: str, data: Path, key: str
+) -> None:
+    with closing(open_database(data)) as database, database.write() as connection:
+        before, token = people.create(connection, datetime.now(UTC))
+    page = at_the_login(open_page, locked, "/consent")
+    page.browser.execute_script("localStorage.setItem('earloop-contributor', arguments[0])", token)
+    page.press(key, Keys.ENTER)
+    page.until(lambda: page.browser.current_url == f"{locked}/consent", "it should come back")
+    page.until(lambda: page.one("#all").is_displayed(), "the page should be ready")
+    page.browser.execute_script("document.querySelector('#training').focus()")
+    page.press(Keys.SPACE, Keys.ENTER)
+    page.until(lambda: page.text("#state") == "Clips of what you say are kept", "the page should say so")
+    with closing(open_database(data)) as database, database.write() as connection:
+        anna = people.of_key(connection, key.split("_")[1], datetime.now(UTC))
+        assert set(consents.living(connection, datetime.now(UTC))) == {anna.id} != {before.id}

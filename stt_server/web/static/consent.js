@@ -65,7 +65,7 @@ async function agree() {
   const chosen = CHOICES.filter((purpose) => $(purpose).checked);
   const kept = !$("mine").hidden;
   if (!chosen.length && kept && !confirm("Without this, all your clips are deleted now. Go on?")) return;
-  if (chosen.length && !me.person && !contributor()) await becomeSomebody();
+  if (chosen.length && !me.person && !me.csrf && !contributor()) await becomeSomebody();
   if (chosen.length || me.person || contributor()) {
     await ask("PUT", "v1/consent", { version: offer.version, purposes: chosen.length ? chosen : ["recognition"], way: "page" });
     await refresh();

@@ -11,9 +11,9 @@ export function key() {
 }
 
 // The token of whoever gives or judges clips in this browser, where no key says who that is. It outlives the tab: it is
-// the only way to take back what was given.
+// the only way to take back what was given. Who is logged in is not taken for whoever used this browser before.
 export function contributor() {
-  return unknown ? null : localStorage.getItem(CONTRIBUTOR);
+  return unknown || csrf ? null : localStorage.getItem(CONTRIBUTOR);
 }
 
 export function keepContributor(token) {

@@ -1,8 +1,10 @@
-"""Request bodies read in pieces, with a bound and a deadline for each; never whole in memory."""
+"""Request bodies read in pieces, with a bound and a deadline for each; never whole in the memory of Python."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import tempfile
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Final, TypeVar
@@ -22,7 +24,7 @@ T = TypeVar("T")
 
 log = EventLog("web")
 
-IN_MEMORY_BYTES: Final = 1 << 20  # a longer upload goes on to disk
+IN_MEMORY_BYTES: Final = 1 << 20  # a longer upload goes on to disk where there are no files in memory
 PIECE_BYTES: Final = 1 << 16
 SLOWEST_BYTES_S: Final = 4096  # half of raw speech at the lowest rate there is
 
@@ -90,16 +92,19 @@ class Body:
             yield piece
 
     async def spooled(self) -> IO[bytes]:
-        """All of it in a temporary file, at its beginning. The caller closes it. Raises Unavailable on a full disk."""
-        file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - handed to the caller
+        """All of it in a file without a name, at its beginning. The caller closes it.
+
+        Raises Unavailable where there is no room for it.
+        """
+        file = _nameless()
         try:
             async for piece in self.pieces():
-                with _on_disk():
+                with _with_room():
                     if self._read <= IN_MEMORY_BYTES:
                         file.write(piece)
-                    else:  # a disk may be slow
+                    else:  # where it goes to a disk that may be slow
                         await asyncio.to_thread(file.write, piece)
-            with _on_disk():
+            with _with_room():
                 file.seek(0)
         except BaseException:
             with suppress(OSError):  # what could not be written cannot be written now
@@ -115,15 +120,25 @@ class Body:
         return piece
 
 
+def _nameless() -> IO[bytes]:
+    """A file in memory alone, since what somebody says who agreed to nothing may not reach a disk.
+
+    Linux has such files. Elsewhere a long upload lies in the folder for temporary files, without a name.
+    """
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create("earloop-upload"), "w+b")
+    return tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)
+
+
 @contextmanager
-def _on_disk() -> Iterator[None]:
+def _with_room() -> Iterator[None]:
     """That there is no room for an upload is our fault and may pass. Raises Unavailable."""
     try:
         yield
     except OSError as error:
-        log.error("upload_not_kept", why=error.strerror, folder=tempfile.gettempdir())
+        log.error("no_room_for_upload", why=error.strerror)
         raise Unavailable(
-            f"The server's disk took no more of the upload ({error.strerror}); send a shorter one, or try again later."
+            f"The server has no room for more of the upload ({error.strerror}); send a shorter one, or try again later."
         ) from error
 
 

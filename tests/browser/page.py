@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -86,9 +87,12 @@ class Page:
         return self.one("body").get_attribute("data-state")
 
     def until(self, condition: Callable[[], T], what: str) -> T:
-        """The first true value of `condition`."""
-        wait = WebDriverWait(self.browser, WAIT_S, poll_frequency=0.05)
-        return wait.until(lambda _: condition(), f"{what}; the page says {self.text('body')!r}")
+        """The first true value of `condition`. What goes from the page while it is looked at is looked for again."""
+        wait = WebDriverWait(self.browser, WAIT_S, 0.05, ignored_exceptions=[StaleElementReferenceException])
+        try:
+            return wait.until(lambda _: condition())
+        except TimeoutException:
+            raise AssertionError(f"{what}; the page says {self.text('body')!r}") from None
 
     def shot(self, path: Path) -> None:
         self.browser.save_screenshot(str(path))

@@ -178,7 +178,7 @@ def test_a_curator_decides_what_taggers_cannot_and_makes_it_gold_and_has_it_judg
     assert page.text("#clips .pill") == "in dispute"
 
     def press(title: str) -> None:
-        next(each for each in page.all("#clips button") if each.text == title).click()
+        page.until(lambda: [each for each in page.all("#clips button") if each.text == title], title)[0].click()
 
     press("“two”")
     assert page.one("#clips input").get_property("value") == "two"

@@ -34,7 +34,7 @@ def test_there_are_two_commands_the_first_serves_and_the_second_tests():
 
 def test_the_commands_install_extras_that_exist_and_never_cpu_and_gpu_together():
     known = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    asked = [set(extras.split(",")) for extras in re.findall(r"\.\[([a-z,]+)\]", " ".join(commands()))]
+    asked = [set(extras.split(",")) for extras in re.findall(r"\.\[([a-z0-9,]+)\]", " ".join(commands()))]
     assert len(asked) == 2
     for extras in asked:
         assert extras <= set(known)

@@ -7,7 +7,9 @@
 | a login by cookie | the contributor whose token logged in |
 | none of these | the API key's own person, made when something is first given or judged with the key |
 
-On a server that asks for no keys somebody without a token is nobody: nothing of theirs can be kept.
+Who judges with an API key is the key's own person, whatever token comes along. On a server that asks for no keys
+somebody without a token is nobody: nothing of theirs can be kept.
+
 A request may ask that nothing of it is kept, `collect=false` in the query or `X-Collect: false`; nothing in a request
 can ask for the opposite.
 """
@@ -44,13 +46,17 @@ async def person_of(request: web.Request, *, make: bool = False) -> Person | Non
         return await _shown(request, token)
     if identity.person is not None:
         return ring.person(identity.person)
-    if identity is ANONYMOUS:
-        return None
-    may = any(allows(identity.scopes, scope) for scope in (Scope.CONTRIBUTE, Scope.TAG, Scope.CURATE))
-    known = ring.of_key(identity.id)
-    if known is None and make and may:
-        return await services_of(request).store.run(_of_key, identity.id)
-    return known
+    return None if identity is ANONYMOUS else await _own(request, make=make)
+
+
+async def judge_of(request: web.Request) -> Person | None:
+    """Who judges: as `person_of`, but with an API key the key's own person, whatever token comes along.
+
+    One key can make any number of tokens; if each were another judge, its holder could agree with themselves.
+    """
+    identity = identity_of(request)
+    by_key = identity is not ANONYMOUS and identity.person is None
+    return await _own(request, make=True) if by_key else await person_of(request)
 
 
 async def contributor_of(request: web.Request) -> Person | None:
@@ -59,6 +65,16 @@ async def contributor_of(request: web.Request) -> Person | None:
     Raises as `person_of`, and BadOption for a `collect` that is neither true nor false.
     """
     return await person_of(request) if may_collect(request) else None
+
+
+async def _own(request: web.Request, *, make: bool) -> Person | None:
+    """The person of the API key itself."""
+    ring, identity = services_of(request).consents, identity_of(request)
+    may = any(allows(identity.scopes, scope) for scope in (Scope.CONTRIBUTE, Scope.TAG, Scope.CURATE))
+    known = ring.of_key(identity.id)
+    if known is None and make and may:
+        return await services_of(request).store.run(_of_key, identity.id)
+    return known
 
 
 def may_collect(request: web.Request) -> bool:

@@ -20,10 +20,10 @@ from stt_server.store.ring import now
 from stt_server.tagging import judging
 from stt_server.tagging.agreement import Rules
 from stt_server.tagging.appraisal import Appraisal
+from stt_server.web import people
 from stt_server.web.context import SERVICES, services_of
 from stt_server.web.links import link_to
 from stt_server.web.payloads import read_json
-from stt_server.web.people import person_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -100,7 +100,7 @@ async def stats(request: web.Request) -> web.Response:
 
 async def judge_of(request: web.Request) -> str:
     """The id of who judges. Raises Unauthorized for nobody: two votes must be known to be of two people."""
-    person = await person_of(request, make=True)
+    person = await people.judge_of(request)
     if person is None:
         raise Unauthorized(
             "To judge clips you must be somebody: POST /v1/people makes a token; send it as `X-Contributor: TOKEN`."

@@ -152,6 +152,18 @@ async def test_without_a_key_a_tagger_is_known_by_a_token(server: Server, http, 
     assert (await somebody.post("lease"))["clip"]["id"] == clip.id
 
 
+async def test_one_key_is_one_judge_however_many_tokens_it_makes(server: Server, http, clip: KeptClip):
+    key = {"X-API-Key": await make_key(server, Scope.CONTRIBUTE, Scope.TAG)}
+    tokens = []
+    for _ in range(2):
+        async with http.post(f"{server.url}/v1/people", headers=key) as answer:
+            tokens.append((await answer.json())["token"])
+    one, other = (Client(http, server, {**key, "X-Contributor": token}) for token in tokens)
+    given = await one.post("lease")
+    await one.post(f"{given['lease']}/vote", {"verdict": "right"})
+    assert (await other.ask("POST", "lease"))[0] == 204
+
+
 @pytest.mark.parametrize(
     "route", [route for route in ROUTES if route.path.startswith("/v1/tagging/")], ids=lambda route: route.path
 )

@@ -32,7 +32,7 @@ class Failures:
         """Somebody there showed a wrong key. Raises LimitReached when that was one too many."""
         now, place = self._clock(), _network(address)
         full_at = max(now, self._full_at.pop(place, now)) + EVERY_S
-        wait_s = full_at - now - AT_ONCE * EVERY_S
+        wait_s = round(full_at - now - AT_ONCE * EVERY_S, 6)  # what is left of rounding is no wait
         self._full_at[place] = full_at - EVERY_S if wait_s > 0 else full_at
         if len(self._full_at) > ADDRESSES:
             self._full_at.popitem(last=False)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from stt_server.tagging.judging import Task, Terms
 
 APPRAISE_S: Final = 60.0
+CLOSE_S: Final = 12.0  # longer than the database may take
 BOUND_BYTES: Final = 1 << 16
 
 log = EventLog("tagging")
@@ -117,21 +118,25 @@ def terms_of(settings: Settings) -> Terms:
 
 async def appraise(app: web.Application) -> AsyncIterator[None]:
     """While the server runs, value what waits anew, a stretch a minute."""
-    task = asyncio.create_task(_appraise(app))
+    closing = asyncio.Event()
+    task = asyncio.create_task(_appraise(app, closing))
     yield
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    closing.set()  # a bare cancel may be lost: `wait_for` of Python 3.11 passes it over when its answer comes just then
+    await asyncio.wait({task}, timeout=CLOSE_S)
+    if not task.cancel():
+        task.result()  # raises what ended it too early
 
 
-async def _appraise(app: web.Application) -> None:
+async def _appraise(app: web.Application, closing: asyncio.Event) -> None:
     services, appraisal = app[SERVICES], Appraisal()
-    while True:
+    while not closing.is_set():
         try:
             await services.store.run(appraisal.step, now())
         except EarloopError as error:  # a database that is away for a while
             log.warning("clips_not_appraised", why=error.message)
-        await asyncio.sleep(APPRAISE_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(APPRAISE_S):
+                await closing.wait()
 
 
 def _shown(request: web.Request, task: Task) -> dict[str, Any]:

@@ -108,9 +108,9 @@ def test_a_key_is_revoked_once(capsys):
 
 
 def test_the_database_is_shown_made_and_shown_again(capsys, data):
-    assert "revision none of 0001" in run(capsys, "show", family="db")[1]
-    assert "at revision 0001" in run(capsys, "upgrade", family="db")[1]
-    assert f"{data}/earloop.db: revision 0001" in run(capsys, "show", family="db")[1]
+    assert "revision none of 0002" in run(capsys, "show", family="db")[1]
+    assert "at revision 0002" in run(capsys, "upgrade", family="db")[1]
+    assert f"{data}/earloop.db: revision 0002" in run(capsys, "show", family="db")[1]
 
 
 def test_a_damaged_database_is_a_sentence_and_exit_code_7(capsys, data):

@@ -35,7 +35,7 @@ def test_list_names_what_ships_and_what_lies_in_the_data_folder(capsys, data):
     code, out, _ = run(capsys, "list")
     assert code == 0
     shipped, own = out.splitlines()
-    assert shipped.split() == ["tiny", "1", "0.3", "MB", "shipped"]
+    assert shipped.split() == ["tiny", "1", "0.1", "MB", "shipped"]
     assert own.endswith(str(data / "models" / "kitchen"))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import os
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -13,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from stt_server.engine.inbox import Lane
 from stt_server.engine.session import Session
+from stt_server.store.database import THREADS
 from tests.engine.toy import ToyStream, loud
 from tests.web.conftest import until
 
@@ -29,12 +31,27 @@ async def test_two_thousand_streams_leave_no_object_task_thread_or_descriptor(st
     strangers = streams_of([])  # what tests before this one have left; kept, so that no new object gets their identity
     server = await start(max_streams=4 * TOGETHER)
     await visit_all(server, 10 * TOGETHER)  # what is made once, on first use
+    await fill_pools(server)
     before = await settled(server, strangers)
     series = server.services.metrics.render().count(b"\n")
     await visit_all(server, STREAMS)
     await until(lambda: no_more(held(strangers), before))
     assert server.services.metrics.render().count(b"\n") == series
     assert server.counted("earloop_streams_total{protocol=native}") >= STREAMS / 2
+
+
+async def fill_pools(server):
+    """Make all the threads and connections that bounded pools make when several are wanted at once."""
+    together = threading.Barrier(THREADS)
+    await asyncio.gather(*(server.services.store.run(_hold, together) for _ in range(THREADS)))
+    workers = min(32, (os.cpu_count() or 1) + 4)  # of the event loop's own pool
+    all_there = threading.Barrier(workers)
+    await asyncio.gather(*(asyncio.to_thread(all_there.wait, 10) for _ in range(workers)))
+
+
+def _hold(database, together):
+    with database.read():
+        together.wait(10)
 
 
 async def visit_all(server, streams):

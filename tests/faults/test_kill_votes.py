@@ -26,7 +26,7 @@ LOST = (aiohttp.ClientError, OSError)
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 async def test_kills_cost_no_vote_that_was_acknowledged(tmp_path: Path):
-    chance, tokens = random.Random(7), _taggers_with_clips(tmp_path, 300)
+    chance, tokens = random.Random(7), _taggers_with_clips(tmp_path, 800)
     acknowledged: dict[str, str] = {}  # lease: clip
     for _ in range(ROUNDS):
         async with (
@@ -58,6 +58,7 @@ async def _judging(server: Remote, tokens: list[str], acknowledged: dict[str, st
                     once.set()
                     if all(each.is_set() for each in judged):
                         everybody.set()
+                once.set()  # the others were so fast that nothing is left
 
     tasks = [asyncio.create_task(judge(token, once)) for token, once in zip(tokens, judged, strict=True)]
     try:

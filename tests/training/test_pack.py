@@ -31,6 +31,7 @@ from training.shards import Amount, Pack, Shard, read_pack, read_shard
 from training.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
+AS_STARTED = dict(os.environ)  # commands that tests run in this process set threads, which would change the last bits
 TIMEOUT_S = 240
 NO_LOG = RunLog(None)
 SMALL: dict[str, Any] = {
@@ -85,7 +86,7 @@ def bare(*words: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "tests" / "training" / "bare.py"), *map(str, words)]
     return subprocess.run(
         command,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**AS_STARTED, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,

@@ -62,19 +62,24 @@ class Credential:
         return f"Credential({self.id})"
 
 
-def parse_key(text: str) -> Credential | None:
-    """The parts of `el_<id>_<secret>`; None for what is no key of ours."""
-    prefix, _, rest = text.partition("_")
+def parse_key(text: str, prefix: str = PREFIX) -> Credential | None:
+    """The parts of `el_<id>_<secret>`, or of what has another prefix; None for what is no key of ours."""
+    found, _, rest = text.partition("_")
     ident, _, secret = rest.partition("_")
-    return Credential(ident, secret) if prefix == PREFIX and ident and secret else None
+    return Credential(ident, secret) if found == prefix and ident and secret else None
 
 
 def find(live: Mapping[str, Key], shown: Credential, now: datetime) -> Key | None:
     """The key that was shown, if it is one and lives. An unknown id costs what a known one does."""
     known = live.get(shown.id)
-    given = hashlib.sha256(shown.secret.encode(errors="surrogatepass")).digest()  # bytes that are no text stay so
-    right = hmac.compare_digest(given, known.secret_sha256 if known else NOBODY)
+    right = is_secret(shown, known.secret_sha256 if known else NOBODY)
     return known if known and right and known.lives(now) else None
+
+
+def is_secret(shown: Credential, secret_sha256: bytes) -> bool:
+    """Whether the secret that was shown has this hash, in a time that does not tell how nearly."""
+    given = hashlib.sha256(shown.secret.encode(errors="surrogatepass")).digest()  # bytes that are no text stay so
+    return hmac.compare_digest(given, secret_sha256)
 
 
 def create(

@@ -8,7 +8,6 @@ is enough). Rows are never deleted, so that a token of somebody who withdrew is 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -17,7 +16,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from stt_server.errors import NotFound
-from stt_server.store.keys import Credential
+from stt_server.store.keys import NOBODY, SECRET_BYTES, is_secret, parse_key
 from stt_server.store.tables import PEOPLE
 
 if TYPE_CHECKING:
@@ -25,10 +24,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
+    from stt_server.store.keys import Credential
+
 PREFIX: Final = "elc"
 ID_BYTES: Final = 8
-SECRET_BYTES: Final = 32
-NOBODY: Final = bytes(32)  # the hash that an unknown id is compared with; no secret is known that has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +43,12 @@ class Person:
 
 def parse_token(text: str) -> Credential | None:
     """The parts of `elc_<id>_<secret>`; None for what is no token of ours."""
-    prefix, _, rest = text.strip().partition("_")
-    ident, _, secret = rest.partition("_")
-    return Credential(ident, secret) if prefix == PREFIX and ident and secret else None
+    return parse_key(text.strip(), PREFIX)
 
 
 def is_right(known: Person | None, shown: Credential) -> bool:
     """Whether the secret is that person's. An unknown person costs what a known one does."""
-    given = hashlib.sha256(shown.secret.encode(errors="surrogatepass")).digest()
-    right = hmac.compare_digest(given, (known.token_sha256 if known else None) or NOBODY)
+    right = is_secret(shown, (known.token_sha256 if known else None) or NOBODY)
     return known is not None and right
 
 

@@ -17,6 +17,15 @@
 | `erasures` | bytes that nothing points to any more and that must go from the object store |
 | `audit` | what was done to consent and clips, by whom: ids and numbers, never audio or text |
 | `secrets` | what the servers over this database sign with |
+| `models` | a bundle that can be served: where its bytes are, what it came from, how well it hears |
+| `routes` | which model hears which sessions; the live model is the route of kind `live` |
+| `route_changes` | each change of the routes, by whom and why; the newest id is what servers follow |
+| `gate_reports` | whether a candidate was shown to be better, with every figure |
+| `jobs` | a training run that was asked for, and how it stands |
+| `notices` | that a job ended, still to be told by webhook or e-mail |
+| `custom_models` | a model that a key asked for by name, and trains anew as its datasets grow |
+| `custom_model_datasets` | a dataset of one of those |
+| `shadow_days` | how often a candidate that listened in silence heard something else, by day |
 """
 
 from __future__ import annotations
@@ -267,4 +276,136 @@ SECRETS: Final = Table(
     METADATA,
     Column("name", String(40), primary_key=True),
     Column("value", LargeBinary(32), nullable=False),
+)
+
+MODELS: Final = Table(
+    "models",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(100), nullable=False),  # what a client may ask for; versions of one model share it
+    Column("version", String(100), nullable=False),
+    Column("language", String(20), nullable=False),
+    Column("place", String(200), nullable=False),  # a shipped bundle's name; "" where the bytes are an object
+    Column("object_key", String(200)),  # of the zipped bundle
+    Column("sha256", LargeBinary(32), nullable=False),  # of the manifest, which holds those of all files
+    Column("size", Integer, nullable=False),  # bytes of the object
+    Column("status", String(20), nullable=False),  # candidate, accepted (was live or imported), refused, removed
+    Column("created", Moment, nullable=False),
+    Column("created_by", String(40), nullable=False),
+    Column("person_id", String(32), ForeignKey("people.id")),  # whose personal model it is
+    Column("base_id", String(32), ForeignKey("models.id")),  # the model it was tuned from
+    Column("job_id", String(32), index=True),  # the run it came from
+    Column("snapshot_id", String(32), index=True),  # what it learned from
+    Column("error_rates", JSON, nullable=False),  # as in the bundle's manifest
+    Column("lineage", JSON, nullable=False),  # as in the bundle's manifest
+    Index("ix_models_name", "name"),
+)
+
+ROUTES: Final = Table(
+    "routes",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(20), nullable=False),  # live, language, name, person, canary, shadow
+    Column("key", String(100), nullable=False),  # "" for live, canary, shadow; else language, name, person's id
+    Column("model_id", String(32), ForeignKey("models.id"), nullable=False),
+    Column("share", Float, nullable=False),  # of sessions: 1 but for canary and shadow
+    UniqueConstraint("kind", "key"),
+)
+
+ROUTE_CHANGES: Final = Table(
+    "route_changes",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=True),  # the catalog's revision
+    Column("moment", Moment, nullable=False),
+    Column("actor", String(40), nullable=False),  # a key's id, "command", "worker" or "server"
+    Column("action", String(20), nullable=False),  # promote, rollback, route, unroute, remove
+    Column("kind", String(20), nullable=False),  # of the route
+    Column("key", String(100), nullable=False),
+    Column("model_id", String(32), ForeignKey("models.id")),  # None: the route is gone
+    Column("previous_id", String(32), ForeignKey("models.id")),
+    Column("report_id", String(32)),  # the gate's, where one was passed
+    Column("reason", Text, nullable=False),  # in words; why, where no gate was passed
+)
+
+GATE_REPORTS: Final = Table(
+    "gate_reports",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("model_id", String(32), ForeignKey("models.id"), nullable=False, index=True),
+    Column("base_id", String(32), ForeignKey("models.id")),  # the model it was held against
+    Column("job_id", String(32)),
+    Column("created", Moment, nullable=False),
+    Column("verdict", String(20), nullable=False),  # passed, refused, undecided
+    Column("report", JSON, nullable=False),  # as in its file
+    Column("html_key", String(200)),  # the object with the page
+)
+
+JOBS: Final = Table(
+    "jobs",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(20), nullable=False),  # train
+    Column("status", String(20), nullable=False),  # waiting, running, done, failed, cancelled
+    Column("params", JSON, nullable=False),  # as the kind understands them
+    Column("created", Moment, nullable=False),
+    Column("created_by", String(40), nullable=False),  # a key's id, "command", "schedule" or "clips"
+    Column("not_before", Moment),  # a retry waits
+    Column("attempt", Integer, nullable=False),  # how often it was begun
+    Column("max_attempts", Integer, nullable=False),
+    Column("worker", String(100)),  # who works at it
+    Column("lease_until", Moment),
+    Column("cancel", Boolean, nullable=False),  # somebody wants it to end
+    Column("stage", String(40), nullable=False),  # snapshot, fit, export, evaluate, gate, publish; "" before
+    Column("progress", Float, nullable=False),  # 0 to 1
+    Column("log", Text, nullable=False),  # the last lines
+    Column("error", Text, nullable=False),
+    Column("result", JSON, nullable=False),  # ids and figures
+    Column("started", Moment),
+    Column("finished", Moment),
+    Index("ix_jobs_status", "status", "created"),
+)
+
+NOTICES: Final = Table(
+    "notices",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False),
+    Column("channel", String(20), nullable=False),  # webhook, mail
+    Column("attempt", Integer, nullable=False),
+    Column("next_try", Moment),  # None: told, or given up
+    Column("told", Moment),
+    Column("error", Text, nullable=False),
+    UniqueConstraint("job_id", "channel"),
+)
+
+CUSTOM_MODELS: Final = Table(
+    "custom_models",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("key_id", String(32), nullable=False, index=True),  # who asked for it; "" on an open server
+    Column("created", Moment, nullable=False),
+    Column("base_id", String(32)),  # a model's id, or None for the live one
+    Column("job_id", String(32)),  # the last run
+    Column("model_id", String(32), ForeignKey("models.id")),  # what came out of it
+    Column("deployed", Moment),
+)
+
+CUSTOM_MODEL_DATASETS: Final = Table(
+    "custom_model_datasets",
+    METADATA,
+    Column("custom_model_id", String(36), ForeignKey("custom_models.id"), primary_key=True),
+    Column("dataset_id", String(32), ForeignKey("datasets.id"), primary_key=True),
+)
+
+SHADOW_DAYS: Final = Table(
+    "shadow_days",
+    METADATA,
+    Column("day", Date, primary_key=True),
+    Column("model_id", String(32), ForeignKey("models.id"), primary_key=True),  # the one in the shadow
+    Column("live_id", String(32), primary_key=True),  # the one that answered
+    Column("utterances", Integer, nullable=False),
+    Column("differing", Integer, nullable=False),  # of those, with other words
+    Column("words", Integer, nullable=False),  # of the live answers
+    Column("edits", Integer, nullable=False),  # between the two
 )

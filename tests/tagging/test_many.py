@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from stt_server.store import keys, people
 from stt_server.store.database import Database, open_database
@@ -58,7 +58,8 @@ async def judge_all(folder: Path, url: str, clips: int, servers: int) -> None:
             opened = [await stack.enter_async_context(_server(folder, None, {"database": url})) for _ in range(servers)]
             http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)))
             urls = [opened[number % servers].url for number in range(CLIENTS)]
-            await asyncio.gather(*(_tag(http, *each, log) for each in zip(urls, shown, strict=True)))
+            async with asyncio.timeout(10 * clips):
+                await asyncio.gather(*(_tag(http, database, *each, log) for each in zip(urls, shown, strict=True)))
         _check(database, log, clips)
 
 
@@ -70,16 +71,16 @@ def _keys(database: Database) -> list[str]:
     return made
 
 
-async def _tag(http: aiohttp.ClientSession, url: str, key: str, log: Log) -> None:
-    """Judge until three times in a row nothing is left; others may have had the last clips."""
-    idle = 0
-    while idle < 3:
+async def _tag(http: aiohttp.ClientSession, database: Database, url: str, key: str, log: Log) -> None:
+    """Judge until no clip waits. Nothing to lease is no end: another may yet answer so that a third is asked."""
+    while True:
         given = await _post(http, f"{url}/v1/tagging/lease", key, log)
         if given is None:
-            idle += 1
+            if not await asyncio.to_thread(_waiting, database):
+                return
             await asyncio.sleep(0.05)
             continue
-        idle, lease, clip = 0, given["lease"], given["clip"]
+        lease, clip = given["lease"], given["clip"]
         if clip["id"] in log.holders:
             log.twice.append(clip["id"])
         log.holders[clip["id"]] = key
@@ -89,6 +90,11 @@ async def _tag(http: aiohttp.ClientSession, url: str, key: str, log: Log) -> Non
         log.holders.pop(clip["id"], None)  # before the vote is sent: from then on another may have it
         if await _post(http, f"{url}/v1/tagging/{lease}/vote", key, log, said) is not None:
             log.votes.append((lease, clip["id"]))
+
+
+def _waiting(database: Database) -> int:
+    with database.read() as connection:
+        return connection.scalar(select(func.count()).where(CLIPS.c.status == "waiting")) or 0
 
 
 async def _post(http: aiohttp.ClientSession, url: str, key: str, log: Log, body: Any = None) -> dict[str, Any] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from stt_server.errors import TooLarge
 from training.batches import Batch, longest_batch, plan_epoch
 from training.listening import SILENCE, logprobs_of, losses_of
+from training.memory import give_back, is_out_of_memory
 from training.streaming import SUBSAMPLING
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from training.streaming import StreamingModel
 
 FRAMES_A_SECOND = 100
-SIGNS = ("DefaultCPUAllocator", "bad_alloc", "out of memory", "could not create a primitive")  # the last is oneDNN's
 MOMENTS = 2  # numbers that AdamW keeps for each weight
 
 
@@ -76,17 +75,8 @@ def is_bearable(model: StreamingModel, batch: Batch, numerics: Numerics, team: T
             raise
         fits = False
     model.zero_grad(set_to_none=True)
-    gc.collect()
-    if numerics.device.type == "cuda":
-        torch.cuda.empty_cache()
+    give_back(numerics.device)
     return team.sum(not fits)[0] == 0
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ended: a GPU's, or a processor's, of which torch says so in a plain RuntimeError."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return any(sign in str(error) for sign in SIGNS)
 
 
 def _as_large(takes: list[Take], longest_s: float, clips: ClipArray, alphabet: Alphabet, n_mels: int) -> Batch:

@@ -12,10 +12,11 @@ from torch import nn
 
 from training.distributed import ALONE
 from training.listening import fits, logprobs_of, losses_of
+from training.memory import give_back, is_out_of_memory
 from training.precision import PLAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -61,6 +62,7 @@ class Stepper:
     ) -> None:
         self.model, self.optimizer, self.clip_norm = model, optimizer, clip_norm
         self.numerics, self.team, self.hold = numerics, team, hold
+        self.parts = 1  # in which a batch is learned: more once memory ended, as it may where others use it, too
         self.scaler = torch.amp.GradScaler(numerics.device.type, enabled=numerics.needs_scaling)
 
     def step(self, keys: Sequence[Key], batches: Sequence[Batch], rate: float) -> Learned:
@@ -70,16 +72,32 @@ class Stepper:
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
         (letters,) = self.team.sum(sum(int(batch.letters.sum()) for batch in batches))
-        learned = Learned()
-        for key, batch in zip(keys, batches, strict=True):
-            torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
-            learned.loss += self._backward(batch, max(1.0, letters), learned.faults)
+        while (learned := self._gradients(keys, batches, max(1.0, letters))) is None:
+            give_back(self.numerics.device)
         self.team.add_gradients(self.model.parameters())
         (learned.loss,) = self.team.sum(learned.loss)
         if not self._move():
             learned.loss = math.nan
+        return learned
+
+    def _gradients(self, keys: Sequence[Key], batches: Sequence[Batch], letters: float) -> Learned | None:
+        """The gradients of these batches alone. None where memory ended: the next call takes smaller parts of them.
+
+        Raises what torch raises where single utterances are too much.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        learned = Learned()
+        try:
+            for key, batch in zip(keys, batches, strict=True):
+                torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+                for part in _parted(batch, self.parts):
+                    learned.loss += self._backward(part, letters, learned.faults)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or self.parts >= max(len(batch.takes) for batch in batches):
+                raise
+            self.parts *= 2
+            return None
         return learned
 
     def _backward(self, batch: Batch, letters: float, faults: list[Fault]) -> float:
@@ -116,3 +134,13 @@ class Stepper:
             self.scaler.step(self.optimizer)
         self.scaler.update()
         return finite
+
+
+def _parted(batch: Batch, parts: int) -> Iterator[Batch]:
+    """The batch in at most so many parts of like size; whole where one is asked for."""
+    if parts == 1:
+        yield batch
+        return
+    size = -(-len(batch.takes) // parts)
+    for first in range(0, len(batch.takes), size):
+        yield batch.rows(range(first, min(first + size, len(batch.takes))))

@@ -14,8 +14,9 @@ from tests.training.material import ALPHABET, recipe, six_clips, toy_model
 from training import probing
 from training.batches import Batch, longest_batch, plan_epoch
 from training.distributed import ALONE
+from training.memory import is_out_of_memory
 from training.precision import PLAIN
-from training.probing import halvings_needed, is_bearable, is_out_of_memory
+from training.probing import halvings_needed, is_bearable
 from training.recipe import Augmentation
 
 ROOT = Path(__file__).parents[2]

@@ -11,6 +11,8 @@ from training.architectures import new_model
 from training.batches import Batch, BatchMaker
 from training.clips import ClipArray
 from training.fit import set_normalisation
+from training.listening import logprobs_of
+from training.precision import Numerics
 from training.stepping import NOT_A_NUMBER, TOO_LONG, Fault, Stepper
 from training.streaming import StreamingModel
 
@@ -97,3 +99,33 @@ def test_dropout_follows_from_the_key() -> None:
 
     assert torch.equal(moved((1, 0, 0)), moved((1, 0, 0)))
     assert not torch.equal(moved((1, 0, 0)), moved((1, 0, 1)))
+
+
+def test_memory_that_ends_within_a_step_costs_time_and_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    largest: list[int] = []
+
+    def bounded(model: StreamingModel, batch: Batch, numerics: Numerics) -> torch.Tensor:
+        largest.append(len(batch.takes))
+        if largest[-1] > 2:
+            raise torch.OutOfMemoryError
+        return logprobs_of(model, batch, numerics)
+
+    model, enough = fresh(), fresh()
+    whole = stepper(enough).step([KEY], [batch_of(six_clips())], RATE)
+    monkeypatch.setattr("training.stepping.logprobs_of", bounded)
+    short = stepper(model)
+    learned = short.step([KEY], [batch_of(six_clips())], RATE)
+    assert learned.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert torch.allclose(weights(model), weights(enough), atol=1e-6)
+    assert largest == [6, 3, 2, 2, 2]
+    short.step([KEY], [batch_of(six_clips())], RATE)
+    assert largest[5:] == [2, 2, 2]
+
+
+def test_memory_that_does_not_do_for_one_clip_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("training.stepping.logprobs_of", never)
+    with pytest.raises(torch.OutOfMemoryError):
+        stepper(fresh()).step([KEY], [batch_of(six_clips())], RATE)

@@ -19,6 +19,7 @@ from stt_server.errors import EarloopError
 from stt_server.logs import EventLog
 from stt_server.store import consents, people
 from stt_server.store.ring import now
+from stt_server.tasks import ended, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,9 +103,7 @@ class ConsentRing:
     async def close(self) -> None:
         self._closing = True
         self._wanted.set()
-        await asyncio.wait({self._task}, timeout=CLOSE_S)
-        if not self._task.cancel():
-            self._task.result()  # raises what ended it too early
+        await ended(self._task, CLOSE_S)
 
     async def _keep(self) -> None:
         while not self._closing:
@@ -112,9 +111,7 @@ class ConsentRing:
             turned, self._turned = self._turned, asyncio.Event()
             turned.set()
             await asyncio.sleep(SPACING_S)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(REFRESH_S - SPACING_S):
-                    await self._wanted.wait()
+            await wait_for(self._wanted, REFRESH_S - SPACING_S)
             self._wanted.clear()
 
     async def _look(self) -> None:

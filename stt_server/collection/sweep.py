@@ -27,6 +27,7 @@ from stt_server.logs import EventLog
 from stt_server.store import audit, clips
 from stt_server.store.objects import CLIPS, INCOMING
 from stt_server.store.withdrawal import Why, remove_clips
+from stt_server.tasks import ended, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -135,9 +136,7 @@ class Sweeping:
 
     async def close(self) -> None:
         self._closing.set()
-        await asyncio.wait({self._task}, timeout=CLOSE_S)
-        if not self._task.cancel():
-            self._task.result()  # raises what ended it too early
+        await ended(self._task, CLOSE_S)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -146,9 +145,7 @@ class Sweeping:
             if is_due := loop.time() >= due:
                 due = loop.time() + SWEEP_S
             await self._once(all_of_it=is_due)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(ERASE_S):
-                    await self._closing.wait()
+            await wait_for(self._closing, ERASE_S)
 
     async def _once(self, *, all_of_it: bool) -> None:
         try:

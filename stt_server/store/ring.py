@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from stt_server.errors import EarloopError, Unavailable
 from stt_server.logs import EventLog
 from stt_server.store import keys, usage
+from stt_server.tasks import ended, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -122,9 +122,7 @@ class KeyRing:
         """Write what is left."""
         self._closing.set()
         self._wanted.set()
-        await asyncio.wait({self._task}, timeout=CLOSE_S)
-        if not self._task.cancel():
-            self._task.result()  # raises what ended it too early
+        await ended(self._task, CLOSE_S)
 
     # ---------------------------------------------------------------------------------------------------------- keeping
 
@@ -141,8 +139,8 @@ class KeyRing:
 
     async def _sleep(self) -> None:
         """REFRESH_S, or less when a look is wanted, but SPACING_S at least while the server runs."""
-        await _set(self._closing, SPACING_S)
-        await _set(self._wanted, REFRESH_S - SPACING_S)
+        await wait_for(self._closing, SPACING_S)
+        await wait_for(self._wanted, REFRESH_S - SPACING_S)
         self._wanted.clear()
 
     async def _exchange(self) -> None:
@@ -175,13 +173,6 @@ class KeyRing:
 async def open_ring(database: Database, metrics: Metrics) -> KeyRing:
     """The ring with all live keys on it. Raises Unavailable."""
     return KeyRing(database, metrics, await database.run(_exchange, {}, {}))
-
-
-async def _set(event: asyncio.Event, within_s: float) -> None:
-    """Wait for the event, but no longer than that."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
-            await event.wait()
 
 
 def _exchange(database: Database, spent: Mapping[tuple[str, date], float], touched: Mapping[str, datetime]) -> Snapshot:

@@ -6,7 +6,6 @@ Who judges is a person (`people.py`): a key's own, or whose token comes along. T
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,7 @@ from stt_server.store.ring import now
 from stt_server.tagging import judging
 from stt_server.tagging.agreement import Rules
 from stt_server.tagging.appraisal import Appraisal
+from stt_server.tasks import ended, wait_for
 from stt_server.web import people
 from stt_server.web.context import SERVICES, services_of
 from stt_server.web.links import link_to
@@ -121,10 +121,8 @@ async def appraise(app: web.Application) -> AsyncIterator[None]:
     closing = asyncio.Event()
     task = asyncio.create_task(_appraise(app, closing))
     yield
-    closing.set()  # a bare cancel may be lost: `wait_for` of Python 3.11 passes it over when its answer comes just then
-    await asyncio.wait({task}, timeout=CLOSE_S)
-    if not task.cancel():
-        task.result()  # raises what ended it too early
+    closing.set()
+    await ended(task, CLOSE_S)
 
 
 async def _appraise(app: web.Application, closing: asyncio.Event) -> None:
@@ -134,9 +132,7 @@ async def _appraise(app: web.Application, closing: asyncio.Event) -> None:
             await services.store.run(appraisal.step, now())
         except EarloopError as error:  # a database that is away for a while
             log.warning("clips_not_appraised", why=error.message)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(APPRAISE_S):
-                await closing.wait()
+        await wait_for(closing, APPRAISE_S)
 
 
 def _shown(request: web.Request, task: Task) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from stt_server.errors import BadInput, BadOption
 from training.lm import ArpaModel, Scorer, estimate, perplexity, write_arpa
-from training.lm.counts import END, START
 from training.lm.kneser_ney import FALLBACK_DISCOUNTS, discounts
+from training.lm.numbering import END, START
 
 WORDS = "turn the light on off in kitchen please now what time is it set alarm for seven".split()
 

@@ -11,7 +11,7 @@ import pytest
 from stt_server.errors import BadInput, NotFound
 from training.lm import Sampler, Scorer, estimate, mix, perplexity, read_arpa, write_arpa
 from training.lm.arpa import ArpaModel
-from training.lm.counts import START, UNKNOWN
+from training.lm.numbering import START, UNKNOWN
 
 BASE = ["turn on the light", "turn off the light", "what is the time", "is the light on", "the time is two"] * 3
 NEW = ["the proof is in the pudding"]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LOG10_OF_ZERO = -99.0  # by the format's custom; only <s> has it, which is never predicted
+PIECE = 1 << 16  # n-grams written at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,17 @@ class Ngrams:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def rows(self) -> Iterator[tuple[list[int], float, float]]:
+        """Words, log10 probability and back-off of each, never more than a piece of them as Python's own numbers."""
+        for start in range(0, len(self), PIECE):
+            piece = slice(start, start + PIECE)
+            yield from zip(
+                self.words[piece].tolist(),
+                self.log10_probability[piece].tolist(),
+                self.log10_backoff[piece].tolist(),
+                strict=True,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +98,6 @@ def _lines(model: ArpaModel) -> Iterator[str]:
 
 
 def _section(ngrams: Ngrams, vocabulary: tuple[str, ...], *, with_backoff: bool) -> Iterator[str]:
-    rows = zip(ngrams.words.tolist(), ngrams.log10_probability.tolist(), ngrams.log10_backoff.tolist(), strict=True)
-    for numbers, probability, backoff in rows:
+    for numbers, probability, backoff in ngrams.rows():
         words = " ".join([vocabulary[number] for number in numbers])
         yield f"{probability:.7g}\t{words}\t{backoff:.7g}\n" if with_backoff else f"{probability:.7g}\t{words}\n"

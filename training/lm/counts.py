@@ -1,34 +1,29 @@
-"""Counting n-grams with numpy: the text as one row of word numbers, and a table for each order.
+"""Counting n-grams with numpy: a table for each order.
 
 An n-gram is a row of the table of its order; it points at the rows of its first n - 1 and of its last n - 1 words in
-the table below. That is all that smoothing asks for, and no n-gram is ever hashed or compared as words.
+the table below. That is all that smoothing asks for, and no n-gram is ever hashed or compared as words. The text is
+gone through in pieces, so memory goes by the n-grams that differ.
 """
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stt_server.errors import BadInput
+from training.lm.numbering import PIECE, START, UNKNOWN, occurrences_of, row_on_disk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-SPECIAL = ("<unk>", "<s>", "</s>")
-UNKNOWN, START, END = range(3)
+    from training.lm.numbering import Text
 
+    Integers = NDArray[np.int64]
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """`tokens[i]` numbers a word of `vocabulary`; each sentence stands between START and END. Shape (tokens,)."""
-
-    tokens: NDArray[np.int64]
-    vocabulary: tuple[str, ...]
+ABSENT = -1  # the row of an n-gram that would reach over the beginning of its sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,78 +31,76 @@ class Table:
     """The distinct n-grams of one order, in n-grams (n,) or, for `words`, (n, order)."""
 
     words: NDArray[np.int32]
-    context: NDArray[np.int64]  # row of the first order - 1 words in the table below
-    suffix: NDArray[np.int64]  # row of the last order - 1 words in the table below
-    occurrences: NDArray[np.int64]
+    context: Integers  # row of the first order - 1 words in the table below
+    suffix: Integers  # row of the last order - 1 words in the table below
+    occurrences: Integers
 
     def __len__(self) -> int:
         return len(self.occurrences)
 
 
-def number_words(sentences: Iterable[str]) -> Text:
-    """Sentences of words parted by spaces; empty ones are passed over.
-
-    Raises BadInput when nothing is left, or when a sentence holds <s>, </s> or <unk>.
-    """
-    numbers = {word: number for number, word in enumerate(SPECIAL)}
-    tokens = array("q")
-    for sentence in sentences:
-        words = sentence.split()
-        if not words:
-            continue
-        if not numbers.keys().isdisjoint(words) and (reserved := set(SPECIAL).intersection(words)):
-            raise BadInput(f"{sentence!r} holds {min(reserved)}, which marks sentences in an ARPA file; take it out")
-        tokens.append(START)
-        tokens.extend([numbers.setdefault(word, len(numbers)) for word in words])
-        tokens.append(END)
-    if not tokens:
-        raise BadInput("there is no sentence to learn from; give a text with one sentence a line")
-    return Text(np.frombuffer(tokens, np.int64), tuple(numbers))
-
-
-def limit_vocabulary(text: Text, most: int | None, seen_more_than: int = 0) -> Text:
-    """Keep the `most` frequent words, and those seen more than so often; the others become UNKNOWN."""
-    counts = np.bincount(text.tokens, minlength=len(text.vocabulary))[len(SPECIAL) :]
-    ranked = np.argsort(-counts, kind="stable")
-    kept = np.sort(ranked[:most][counts[ranked[:most]] > seen_more_than]) + len(SPECIAL)
-    if not len(kept):
-        raise BadInput(f"no word is seen more than {seen_more_than} times; lower the cut-off of single words")
-    if len(kept) == len(counts):
-        return text
-    renumbered = np.full(len(text.vocabulary), UNKNOWN)
-    renumbered[[START, END]] = START, END
-    renumbered[kept] = len(SPECIAL) + np.arange(len(kept))
-    return Text(renumbered[text.tokens], (*SPECIAL, *(text.vocabulary[number] for number in kept)))
-
-
 def count_ngrams(text: Text, order: int) -> list[Table]:
     """Tables of order 1 to `order`, fewer when no sentence is that long. Rows of order 1 are the word numbers."""
-    tokens, size = text.tokens, len(text.vocabulary)
-    words = np.arange(size, dtype=np.int32)[:, None]
+    size = len(text.vocabulary)
     nothing = np.zeros(size, np.int64)
-    tables = [Table(words, nothing, nothing, np.bincount(tokens, minlength=size))]
-    place = _place_in_sentence(tokens)
-    row_at = tokens  # of the n-gram that ends at each token, in the table of the order reached
+    tables = [Table(np.arange(size, dtype=np.int32)[:, None], nothing, nothing, occurrences_of(text))]
+    row_at = text.tokens  # of the n-gram that ends at each token, in the table of the order reached
     while len(tables) < order:
-        ends = np.flatnonzero(place >= len(tables))
-        if not len(ends):
+        keys, occurrences = _distinct(keys for _, keys in _longer(text, row_at))
+        if not len(keys):
             break
-        keys = row_at[ends - 1] * size + tokens[ends]
-        _, first, rows, occurrences = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
-        example = ends[first]
-        context, suffix = row_at[example - 1], row_at[example]
-        words = np.column_stack([tables[-1].words[context], tokens[example].astype(np.int32)])
+        context, last = np.divmod(keys, size)
+        words = np.column_stack([tables[-1].words[context], last.astype(np.int32)])
+        row_at, suffix = _placed(text, row_at, keys)
         tables.append(Table(words, context, suffix, occurrences))
-        row_at = np.zeros_like(tokens)
-        row_at[ends] = rows
     return tables
 
 
-def _place_in_sentence(tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many tokens of its sentence stand before each token."""
-    places = np.arange(len(tokens))
-    starts: NDArray[np.int64] = np.maximum.accumulate(np.where(tokens == START, places, 0))
-    return places - starts
+def _longer(text: Text, row_at: NDArray[np.int32]) -> Iterator[tuple[Integers, Integers]]:
+    """Piece by piece: at which tokens an n-gram ends, and its key: row of all but its last word, then that word."""
+    for start in range(1, len(text.tokens), PIECE):
+        tokens = text.tokens[start : start + PIECE]
+        before = row_at[start - 1 : start - 1 + len(tokens)]
+        ends = np.flatnonzero((before != ABSENT) & (tokens != START))
+        yield start + ends, before[ends].astype(np.int64) * len(text.vocabulary) + tokens[ends]
+
+
+def _placed(text: Text, row_at: NDArray[np.int32], keys: Integers) -> tuple[NDArray[np.int32], Integers]:
+    """The row of the n-gram that ends at each token, and for each n-gram the row of its last n - 1 words."""
+    longer_at = row_on_disk(len(text.tokens))
+    longer_at[:] = ABSENT
+    suffix = np.zeros(len(keys), np.int64)
+    for ends, keys_here in _longer(text, row_at):
+        # Sorted look-ups walk through `keys` instead of jumping about in it.
+        distinct, which = np.unique(keys_here, return_inverse=True)
+        rows = np.searchsorted(keys, distinct)[which]
+        longer_at[ends] = rows
+        suffix[rows] = row_at[ends]
+    return longer_at, suffix
+
+
+def _distinct(pieces: Iterable[Integers]) -> tuple[Integers, Integers]:
+    """The distinct keys of all pieces, sorted, and how often each is there.
+
+    Pieces wait until they are as many as what is merged already, so each key is moved only some log2(pieces) times.
+    """
+    merged = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    waiting: list[tuple[Integers, Integers]] = []
+    for keys in pieces:
+        waiting.append(np.unique(keys, return_counts=True))
+        if sum(len(each) for each, _ in waiting) >= len(merged[0]):
+            merged, waiting = _merge([merged, *waiting]), []
+    return _merge([merged, *waiting])
+
+
+def _merge(parts: Sequence[tuple[Integers, Integers]]) -> tuple[Integers, Integers]:
+    """Tables of keys and counts as one, sorted."""
+    keys = np.concatenate([keys for keys, _ in parts])
+    counts = np.concatenate([counts for _, counts in parts])
+    order = np.argsort(keys, kind="stable")
+    keys, counts = keys[order], counts[order]
+    first = np.flatnonzero(np.diff(keys, prepend=-1))
+    return keys[first], np.add.reduceat(counts, first) if len(first) else counts
 
 
 def adjusted_counts(tables: Sequence[Table], index: int) -> NDArray[np.int64]:

@@ -17,25 +17,32 @@ import numpy as np
 
 from stt_server.errors import BadOption
 from training.lm.arpa import LOG10_OF_ZERO, ArpaModel, Ngrams
-from training.lm.counts import END, START, Table, adjusted_counts, count_ngrams, limit_vocabulary, number_words
+from training.lm.counts import Table, adjusted_counts, count_ngrams
+from training.lm.numbering import END, START, limit_vocabulary, number_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
 HIGHEST_ORDER = 5
 FALLBACK_DISCOUNTS = (0.0, 0.5, 1.0, 1.5)  # for texts too small to have n-grams seen one to four times
+FALLBACK = "0.5, 1 and 1.5"
 
 
 def estimate(
-    sentences: Iterable[str], order: int = 3, cutoffs: Sequence[int] = (), vocabulary_limit: int | None = None
+    sentences: Iterable[str],
+    order: int = 3,
+    cutoffs: Sequence[int] = (),
+    vocabulary_limit: int | None = None,
+    say: Callable[[str], None] = lambda sentence: None,
 ) -> ArpaModel:
     """A model of `order` or, where no sentence is so long, of the order there is.
 
     `cutoffs[n - 1]` leaves out n-grams seen that often or less; the last one holds for the orders above it. Words left
     out by `cutoffs[0]` or by `vocabulary_limit` (the most frequent stay) are unknown. <unk> gets a share of what the
     single words leave over, not the counts of the words left out: a decoder must not find unknown words cheap.
+    `say` is told where a text is too small for its own discounts.
 
     Raises BadOption for an impossible order, cut-off or limit, BadInput for a text without sentences.
     """
@@ -47,6 +54,8 @@ def estimate(
     kept: list[NDArray[np.bool_]] = []
     for index, table in enumerate(tables):
         counts = adjusted_counts(tables, index)
+        if own_discounts(counts) is None:
+            say(f"too few {index + 1}-grams for discounts of their own; they get {FALLBACK}")
         kept.append((counts > 0) & (table.occurrences > cutoffs[index]) if index else np.ones(len(table), bool))
         seen, freed = _interpolate(table, counts, kept[-1], len(probabilities[-1]))
         probabilities.append(seen + freed[table.context] * probabilities[-1][table.suffix])
@@ -69,13 +78,19 @@ def _interpolate(
 
 def discounts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """What to take from n-grams counted 0, 1, 2, and 3 or more times."""
+    own = own_discounts(counts)
+    return np.array(FALLBACK_DISCOUNTS) if own is None else own
+
+
+def own_discounts(counts: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """The discounts of Chen & Goodman; None where some counts are missing, or the formula leaves its range."""
     n1, n2, n3, n4 = (int(np.count_nonzero(counts == times)) for times in range(1, 5))
     if not (n1 and n2 and n3 and n4):
-        return np.array(FALLBACK_DISCOUNTS)
+        return None
     y = n1 / (n1 + 2 * n2)
     found = np.array([0.0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3])
     in_range = (found >= 0) & (found <= np.arange(4))
-    return found if in_range.all() else np.array(FALLBACK_DISCOUNTS)
+    return found if in_range.all() else None
 
 
 def _sections(

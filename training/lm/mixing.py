@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.lm.arpa import LOG10_OF_ZERO, ArpaModel, Ngrams
-from training.lm.counts import START, UNKNOWN
+from training.lm.numbering import START, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

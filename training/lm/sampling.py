@@ -6,7 +6,7 @@ from bisect import bisect
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from training.lm.counts import END, START, UNKNOWN
+from training.lm.numbering import END, START, UNKNOWN
 
 if TYPE_CHECKING:
     import random

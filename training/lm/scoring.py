@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from training.lm.counts import END, START, UNKNOWN
+from training.lm.numbering import END, START, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -68,6 +68,12 @@ class Database:
             with connection.begin():
                 yield connection
 
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """A connection to PostgreSQL whose statements stand alone, in no transaction: to listen for what it tells."""
+        with _as_ours(self._engine.url), self._engine.connect() as plain:
+            yield plain.execution_options(isolation_level="AUTOCOMMIT")
+
     async def run(self, work: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(database, …)` in a thread. Raises Unavailable when it takes more than `RUN_S` or too much waits.
 
@@ -107,6 +113,11 @@ class Database:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             busy, *_ = cursor.fetchone() or (1,)
         return not busy
+
+    @property
+    def backend(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._engine.dialect.name
 
     @property
     def place(self) -> str:

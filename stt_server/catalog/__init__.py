@@ -1,0 +1,1 @@
+"""The catalog: models, the live pointer, routing, lineage."""

@@ -103,6 +103,13 @@ class Settings(BaseSettings):
     )
     tag_lease_s: float = Field(300, ge=1, le=3600, description="Seconds a clip is kept for the tagger who got it")
 
+    key_audio_hours_per_day: float = Field(
+        0, ge=0, description="Hours of audio a day that a key made by `POST /v1/keys` may have heard; 0: no limit"
+    )
+    key_datasets: int = Field(10, ge=0, description="Datasets a key with the scope `train` may make; 0: no limit")
+    key_models: int = Field(10, ge=0, description="Models a key may have trained, unless it is an admin's; 0: no limit")
+    key_deployed: int = Field(3, ge=0, description="Of these how many may be deployed at once; 0: no limit")
+
     engines: int = Field(1, ge=1, le=64, description="Inference threads, each with its own batcher")
     threads: int = Field(1, ge=1, le=64, description="Threads inside one call of the acoustic model")
     max_streams: int = Field(64, ge=1, description="Live streams at once; the next is refused with 503")
@@ -136,6 +143,28 @@ class Settings(BaseSettings):
     )
     beam: int = Field(0, ge=0, le=1000, description="Hypotheses kept by the search; 0 is the bundle's own number")
     lag_notice_ms: int = Field(500, ge=0, description="A stream this far behind is told so")
+
+    train_dataset: str = Field("everyday", description="Dataset that training by itself learns from")
+    train_at: str = Field(
+        "",
+        description="When training begins by itself, in UTC: `03:00` every day or `sun 03:00`; empty: not by the clock",
+    )
+    train_after_clips: int = Field(
+        0, ge=0, description="New validated clips of that dataset after which training begins; 0: not by clips"
+    )
+    train_promote: Literal["never", "gated"] = Field(
+        "never", description="What becomes of a model trained by itself that passed the gate; `gated`: it goes live"
+    )
+    webhook_url: str = Field("", description="URL that is told by POST how a training job ended; empty: none")
+    webhook_secret: str = Field("", repr=False, description="Secret that signs what the webhook is told")
+    smtp_url: str = Field(
+        "",
+        repr=False,
+        description="Mail server that tells how a training job ended: `smtp://user:password@host:587`, with TLS where "
+        "it offers that, or `smtps://…`; empty: none",
+    )
+    mail_from: str = Field("", description="Address that those mails come from")
+    mail_to: str = Field("", description="Addresses that they go to, with commas between")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe event to log")
     log_json: bool = Field(False, description="Log JSON lines instead of text")

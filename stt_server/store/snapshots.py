@@ -107,6 +107,20 @@ def candidates(connection: Connection, dataset_id: str, purpose: Purpose, now: d
     ]
 
 
+def decided_since(connection: Connection, dataset: str, purpose: Purpose, now: datetime, since: datetime | None) -> int:
+    """How many clips that may be in a snapshot of a dataset were decided after a moment, or ever."""
+    query = (
+        select(func.count())
+        .select_from(CLIPS)
+        .join(DATASET_CLIPS, DATASET_CLIPS.c.clip_id == CLIPS.c.id)
+        .join(DATASETS, DATASETS.c.id == DATASET_CLIPS.c.dataset_id)
+        .where(DATASETS.c.name == dataset, _agreed(), _covered(purpose, now))
+    )
+    if since is not None:
+        query = query.where(CLIPS.c.decided > since)
+    return connection.scalar(query) or 0
+
+
 def write(connection: Connection, dataset_id: str, snapshot: Snapshot, lines: Sequence[Line]) -> None:
     """Keep a snapshot. Its number must be `next_number`, asked under the same lock."""
     columns = ("id", "number", "purpose", "created", "created_by", "sha256", "statistics", "licence_text")

@@ -3,6 +3,7 @@
     rows of leases, votes, skips and datasets     deleted
     rows of snapshots made before                 tombstones: no text, and a moment from which they must not be used
     the clip's own row                            deleted, with all its texts
+    gate reports that showed it                   no utterance of it, and their pages erased (`reports.py`)
     its bytes                                     asked to be erased (`erasures.py`), deleted after the commit
     the audit log                                 how many of each, by whom, why
 
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import and_, delete, select, update
 
-from stt_server.store import audit, erasures
+from stt_server.store import audit, erasures, reports
 from stt_server.store.rights import Purpose
 from stt_server.store.ring import now
 from stt_server.store.tables import CLIPS, DATASET_CLIPS, LEASES, PEOPLE, SKIPS, SNAPSHOT_CLIPS, SNAPSHOTS, VOTES
@@ -107,6 +108,7 @@ def _remove(connection: Connection, clip_ids: Sequence[str], moment: datetime) -
     for table in (LEASES, SKIPS, DATASET_CLIPS):
         connection.execute(delete(table).where(table.c.clip_id.in_(ids)))
     snapshots = _bury(connection, SNAPSHOT_CLIPS.c.clip_id.in_(ids), moment)
+    reports.forget(connection, ids, moment)
     erasures.ask(connection, [row.object_key for row in rows], moment)
     connection.execute(delete(CLIPS).where(CLIPS.c.id.in_(ids)))
     return Removed(len(ids), votes, snapshots)

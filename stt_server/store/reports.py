@@ -1,0 +1,107 @@
+"""Gate reports: whether a candidate was shown to be better, with every figure. Rows are written once.
+
+A report's page has audio of the worst new errors in it, and its rows have their texts. So when a clip leaves, `forget`
+takes both out of every report that showed it: the page goes as a whole, the figures stay.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Text, cast, insert, or_, select, update
+
+from stt_server.errors import NotFound
+from stt_server.store import erasures
+from stt_server.store.tables import GATE_REPORTS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Row
+
+PREFIX: Final = "reports/"
+PASSED: Final = "passed"
+VERDICTS: Final = (PASSED, "refused", "undecided")
+SHOWN: Final = "worst"  # the key of a report under which single utterances stand
+BATCH: Final = 100  # clips looked for in one statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateReport:
+    """A row of `gate_reports`."""
+
+    id: str
+    model_id: str
+    base_id: str | None  # the model it was held against
+    job_id: str | None
+    created: datetime
+    verdict: str
+    report: dict[str, Any]  # as in its file
+    html_key: str | None  # the object with the page
+
+
+def new_id() -> str:
+    """For a report; its page's key has it, too."""
+    return secrets.token_hex(8)
+
+
+def page_key(report_id: str) -> str:
+    """The object's key of a report's page."""
+    return f"{PREFIX}{report_id}.html"
+
+
+def insert_report(connection: Connection, report: GateReport) -> None:
+    """Keep a new row; the object with its page must be there."""
+    row = {each.name: getattr(report, each.name) for each in fields(GateReport)}
+    connection.execute(insert(GATE_REPORTS).values(row))
+
+
+def get(connection: Connection, report_id: str) -> GateReport:
+    """Raises NotFound."""
+    row = connection.execute(select(GATE_REPORTS).where(GATE_REPORTS.c.id == report_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no gate report {report_id[:40]!r}.", field="report")
+    return _report(row)
+
+
+def newest(connection: Connection, model_id: str) -> GateReport | None:
+    """The last one of a model; None for one that no gate has judged."""
+    query = select(GATE_REPORTS).where(GATE_REPORTS.c.model_id == model_id)
+    row = connection.execute(query.order_by(GATE_REPORTS.c.created.desc(), GATE_REPORTS.c.id).limit(1)).one_or_none()
+    return None if row is None else _report(row)
+
+
+def listed(connection: Connection, limit: int = 50) -> list[GateReport]:
+    """The newest first."""
+    query = select(GATE_REPORTS).order_by(GATE_REPORTS.c.created.desc(), GATE_REPORTS.c.id)
+    return [_report(row) for row in connection.execute(query.limit(limit))]
+
+
+def forget(connection: Connection, clip_ids: Collection[str], now: datetime) -> int:
+    """Take clips out of every report that shows them: its page is erased, their utterances go; says how many did."""
+    forgotten, asked = 0, sorted(clip_ids)
+    for start in range(0, len(asked), BATCH):
+        some = asked[start : start + BATCH]
+        naming = or_(*(cast(GATE_REPORTS.c.report, Text).contains(ident, autoescape=True) for ident in some))
+        for row in connection.execute(select(GATE_REPORTS).where(naming).with_for_update()).all():
+            _forget(connection, _report(row), frozenset(some), now)
+            forgotten += 1
+    return forgotten
+
+
+def _forget(connection: Connection, report: GateReport, clip_ids: frozenset[str], now: datetime) -> None:
+    """An utterance names its clip somewhere in it: by its id, or as the name of its file."""
+    shown = report.report.get(SHOWN, [])
+    kept = [each for each in shown if not any(ident in json.dumps(each) for ident in clip_ids)]
+    if report.html_key is not None:
+        erasures.ask(connection, [report.html_key], now)
+    changed = update(GATE_REPORTS).where(GATE_REPORTS.c.id == report.id)
+    connection.execute(changed.values(report={**report.report, SHOWN: kept}, html_key=None))
+
+
+def _report(row: Row[Any]) -> GateReport:
+    return GateReport(**row._mapping)

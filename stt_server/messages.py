@@ -104,7 +104,9 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What runs. Where the stream can be resumed, `resume` is the token for that and `resume_s` how long it waits."""
+    """What runs: the model by name, and by name and version in one. Where the stream can be resumed, `resume` is the
+    token for that and `resume_s` how long it waits.
+    """
 
     session: str
     model: str
@@ -112,6 +114,7 @@ class Ready:
     audio: AudioSpec
     resume: str | None = None
     resume_s: float = 0.0
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

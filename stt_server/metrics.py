@@ -47,6 +47,16 @@ class Metrics:
         self._dropped = self._counter(
             "clips_dropped", "Utterances of those who agreed that are no clip, by reason", ["reason"]
         )
+        self._swaps = self._counter("swaps", "Times the models that answer were replaced")
+        self._swap_failures = self._counter("swap_failures", "Models that a route leads to and that did not load")
+        self._swap_alarm = Gauge(
+            "earloop_swap_alarm", "1 while a route leads to a model that did not load", registry=self.registry
+        )
+        self._revision = Gauge("earloop_catalog_revision", "The catalog's that is followed", registry=self.registry)
+        self._models = Gauge("earloop_models", "Models that new streams may be heard by", registry=self.registry)
+        self._shadow = self._counter("shadow_sessions", "Streams that a candidate heard along to their end")
+        self._shadow_dropped = self._counter("shadow_dropped", "Streams that it was to hear, by reason", ["reason"])
+        self._canary_dropped = self._counter("canary_rollbacks", "Canaries that this server has taken back")
         self._waiting = Gauge("earloop_clips_waiting", "Utterances that wait for the recorder", registry=self.registry)
         self._chunk = self._histogram(
             "chunk_latency_seconds", "From the arrival of audio that filled a step to its events"
@@ -103,6 +113,25 @@ class Metrics:
     def clip_dropped(self, reason: str) -> None:
         """`reason` is the recorder's own word or the code of an error."""
         self._dropped.labels(reason).inc()
+
+    def swapped(self, *, revision: int, models: int, alarm: bool) -> None:
+        """New streams are heard by other models, of this revision of the catalog."""
+        self._swaps.inc()
+        self._revision.set(revision)
+        self._models.set(models)
+        self._swap_alarm.set(alarm)
+
+    def swap_failed(self) -> None:
+        self._swap_failures.inc()
+
+    def shadow_ended(self) -> None:
+        self._shadow.inc()
+
+    def shadow_dropped(self, reason: str) -> None:
+        self._shadow_dropped.labels(reason).inc()
+
+    def canary_rolled_back(self) -> None:
+        self._canary_dropped.inc()
 
     def clips_waiting(self, takes: int) -> None:
         self._waiting.set(takes)

@@ -16,6 +16,7 @@ from stt_server.collection.ring import open_consents
 from stt_server.collection.sweep import Sweeping
 from stt_server.engine.engines import Engines
 from stt_server.engine.limits import Limits
+from stt_server.engine.lineup import Lineup
 from stt_server.logs import EventLog
 from stt_server.metrics import Metrics
 from stt_server.speech.bundle import find_bundle
@@ -72,7 +73,7 @@ async def open_services(settings: Settings, recognizer: Recognizer | None = None
         secret = await store.run(signing.secret)
         if recognizer is None:
             recognizer = await asyncio.to_thread(load_recognizer, settings)
-        engines = Engines(recognizer, limits(settings), metrics, count=settings.engines)
+        engines = Engines(Lineup.of(recognizer), limits(settings), metrics, count=settings.engines)
         engines.start()
         try:
             yield Services(settings, metrics, engines, store, keys, consents, terms, objects, recorder, secret)

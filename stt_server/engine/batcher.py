@@ -9,6 +9,10 @@ advances when no live stream is ready, and once in `UPLOAD_SHARE` batches, so th
 One stream costs a call of the model nearly as much as four. Two batches therefore begin at least `gather_s` apart, in
 which the streams that become ready meanwhile join the second; a stream alone on the server never waits for it.
 
+Streams of several models may be there at once, while one takes over from another: a batch holds those of one model, the
+longest unserved first. Shadows, streams that nobody waits for, advance a few at a time when nothing else is ready; they
+count neither as load nor in the metrics.
+
 Nothing here knows asyncio: the thread hands an `Outcome` to the loop (`Engine`), once a turn.
 """
 
@@ -25,16 +29,16 @@ from stt_server.logs import EventLog
 from stt_server.messages import Audio, Behind, Failed, Finished, Flush, Heard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from stt_server.engine.inbox import Inbox, Lane, Piece
-    from stt_server.engine.interface import Recognizer
     from stt_server.engine.limits import Limits
     from stt_server.engine.load import Load
     from stt_server.messages import Event
     from stt_server.metrics import Metrics
 
 UPLOAD_SHARE: Final = 8
+SHADOW_BATCH: Final = 4  # streams: how long one batch of shadows makes a live stream wait
 TAKE_S: Final = 0.5  # audio accepted at once: bounds what one stream makes the others wait
 NOTICE_EVERY_S: Final = 1.0
 
@@ -60,14 +64,12 @@ class Batcher:
 
     def __init__(
         self,
-        recognizer: Recognizer,
         inbox: Inbox,
         limits: Limits,
         metrics: Metrics,
         load: Load,
         clock: Callable[[], float],
     ) -> None:
-        self._recognizer = recognizer
         self._inbox = inbox
         self._limits = limits
         self._metrics = metrics
@@ -76,6 +78,7 @@ class Batcher:
         # Streams that may have something to do, the longest unserved first.
         self._live: dict[Lane, None] = {}
         self._uploads: dict[Lane, None] = {}
+        self._shadows: dict[Lane, None] = {}
         self._passed_over = 0
         self._began = -limits.gather_s  # when the last batch did
         self._accepted_s = 0.0  # of audio in this turn
@@ -86,16 +89,18 @@ class Batcher:
     def turn(self) -> Outcome | None:
         """Wait for work, do one batch of it. None when the inbox was stopped."""
         gather_s = self._began + self._limits.gather_s - self._clock()
-        news = self._inbox.news(wait=not (self._live or self._uploads), gather_s=gather_s)
+        news = self._inbox.news(wait=not (self._live or self._uploads or self._shadows), gather_s=gather_s)
         if news is None:
             return None
         self.in_turn, began = True, self._clock()
         for lane in news:
-            (self._live if lane.live else self._uploads)[lane] = None
-        if stack := self._choose():
+            self._row_of(lane)[lane] = None
+        stack = self._choose()
+        if stack:
             self._advance(stack)
         self._notice_lag()
-        self._load.worked(self._clock() - began, self._accepted_s)
+        if not (stack and stack[0].shadow):  # work that is left undone under load is no load
+            self._load.worked(self._clock() - began, self._accepted_s)
         self._accepted_s = 0.0
         self.turns, self.in_turn = self.turns + 1, False
         outcome, self._outcome = self._outcome, Outcome()
@@ -104,15 +109,23 @@ class Batcher:
 
     # ---------------------------------------------------------------------------------------------- whose turn it is
 
+    def _row_of(self, lane: Lane) -> dict[Lane, None]:
+        if lane.shadow:
+            return self._shadows
+        return self._live if lane.live else self._uploads
+
     def _choose(self) -> list[Lane]:
-        """The ready streams to advance now: live before uploads, but for the uploads' small share."""
+        """The ready streams to advance now: live before uploads, but for the uploads' small share; shadows at last."""
         live = self._fed(self._live)
         if live and not (self._uploads and self._passed_over >= UPLOAD_SHARE):
             self._passed_over += bool(self._uploads)
             return self._serve(self._live, live)
         self._passed_over = 0
-        uploads = self._fed(self._uploads)
-        return self._serve(self._uploads, uploads) if uploads else self._serve(self._live, live)
+        if uploads := self._fed(self._uploads):
+            return self._serve(self._uploads, uploads)
+        if live:
+            return self._serve(self._live, live)
+        return self._serve(self._shadows, self._fed(self._shadows), SHADOW_BATCH)
 
     def _fed(self, lanes: dict[Lane, None]) -> list[Lane]:
         """Give each stream the audio it lacks for a step. Those that have one then are ready; the others drop out."""
@@ -121,8 +134,10 @@ class Batcher:
         lanes.update(dict.fromkeys(ready))
         return ready
 
-    def _serve(self, lanes: dict[Lane, None], ready: Iterable[Lane]) -> list[Lane]:
-        stack = list(islice(ready, self._limits.max_batch))
+    def _serve(self, lanes: dict[Lane, None], ready: list[Lane], at_most: int | None = None) -> list[Lane]:
+        """The first of them, and behind it those of the same model; the others are first in the next turn."""
+        alike = (lane for lane in ready if lane.recognizer is ready[0].recognizer)
+        stack = list(islice(alike, at_most or self._limits.max_batch))
         for lane in stack:  # to the end of the row
             del lanes[lane]
             lanes[lane] = None
@@ -140,7 +155,7 @@ class Batcher:
 
     def _feed(self, lane: Lane) -> bool:
         """Accept what is queued until a step is full; whether one is."""
-        while not self._recognizer.ready(lane.stream):
+        while not lane.recognizer.ready(lane.stream):
             self._settle(lane)
             group = self._inbox.take(lane, TAKE_S)
             if not group or lane.over:
@@ -154,25 +169,29 @@ class Batcher:
         if isinstance(last.command, Audio):
             lane.owes_heard = last.acknowledge
             data = [piece.command.data for piece in group if isinstance(piece.command, Audio)]
-            self._recognizer.accept(lane.stream, b"".join(data))
-            seconds = sum(piece.seconds for piece in group)
+            lane.recognizer.accept(lane.stream, b"".join(data))
+            self._count(lane, sum(piece.seconds for piece in group))
+        elif isinstance(last.command, Flush):
+            lane.recognizer.flush(lane.stream)
+        else:
+            lane.recognizer.finish(lane.stream)
+
+    def _count(self, lane: Lane, seconds: float) -> None:
+        if not lane.shadow:
             self._accepted_s += seconds
             self._metrics.audio(seconds)
-        elif isinstance(last.command, Flush):
-            self._recognizer.flush(lane.stream)
-        else:
-            self._recognizer.finish(lane.stream)
 
     def _step(self, lane: Lane) -> bool:
         """Advance one stream alone."""
-        if self._recognizer.ready(lane.stream):
-            self._recognizer.advance([lane.stream])
+        if lane.recognizer.ready(lane.stream):
+            lane.recognizer.advance([lane.stream])
         return True
 
     def _harvest(self, lane: Lane) -> bool:
         """Take what a step brought, and what is owed when it was the last one."""
-        self._metrics.chunk(lane.lag_s(self._clock()))
-        if self._recognizer.ready(lane.stream):
+        if not lane.shadow:
+            self._metrics.chunk(lane.lag_s(self._clock()))
+        if lane.recognizer.ready(lane.stream):
             self._say_new(lane)
         else:
             self._settle(lane)
@@ -187,9 +206,9 @@ class Batcher:
         lane.worked_through()
 
     def _say_new(self, lane: Lane) -> None:
-        for event in self._recognizer.take(lane.stream):
+        for event in lane.recognizer.take(lane.stream):
             self._outcome.say(lane, event)
-            if isinstance(event, messages.Final):
+            if isinstance(event, messages.Final) and not lane.shadow:
                 self._metrics.final(lane.lag_s(self._clock()))
             elif isinstance(event, Finished):
                 lane.over = True
@@ -197,13 +216,17 @@ class Batcher:
     # ---------------------------------------------------------------------------------------------------- the batch
 
     def _advance(self, stack: list[Lane]) -> None:
-        started = self._began = self._clock()
-        self._metrics.batch(len(stack), max(lane.lag_s(started) for lane in stack))
+        started = self._clock()
+        if not stack[0].shadow:  # streams need not gather for longer because of one that nobody waits for
+            self._began = started
+        lag_s = max(lane.lag_s(started) for lane in stack)
         try:
-            self._recognizer.advance([lane.stream for lane in stack])
+            stack[0].recognizer.advance([lane.stream for lane in stack])
         except Exception as error:  # noqa: BLE001 - the same
             self._advance_alone(stack, error)
-        self._metrics.step(self._clock() - started)
+        if not stack[0].shadow:
+            self._metrics.batch(len(stack), lag_s)
+            self._metrics.step(self._clock() - started)
         for lane in stack:
             self._guarded(lane, self._harvest)
 

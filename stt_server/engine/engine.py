@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-import uuid
 from typing import TYPE_CHECKING, Final
 
 from stt_server.engine.admission import Admission
@@ -17,6 +16,7 @@ from stt_server.engine.batcher import Batcher, internal_error
 from stt_server.engine.inbox import Inbox, Lane
 from stt_server.engine.load import Load
 from stt_server.engine.session import Session
+from stt_server.engine.shadow import Shadows
 from stt_server.engine.watch import EVERY_S, Watch
 from stt_server.errors import Internal, Unavailable
 from stt_server.logs import EventLog
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 
     from stt_server.engine.admission import Place
     from stt_server.engine.batcher import Outcome
-    from stt_server.engine.interface import Recognizer
     from stt_server.engine.limits import Limits
+    from stt_server.engine.lineup import Pick
+    from stt_server.engine.shadow import Shadow
+    from stt_server.engine.trial import Tally
     from stt_server.errors import EarloopError
-    from stt_server.messages import Open
+    from stt_server.messages import Event, Open
     from stt_server.metrics import Metrics
 
 JOIN_S: Final = 5.0
@@ -40,19 +42,18 @@ log = EventLog("engine")
 
 
 class Engine:
-    """Used from one event loop: that of `start`."""
+    """Used from one event loop: that of `start`. `compared` is told of shadows that heard all their sessions did."""
 
     def __init__(
         self,
-        recognizer: Recognizer,
         limits: Limits,
         metrics: Metrics,
         *,
         admission: Admission | None = None,
         clock: Callable[[], float] = time.monotonic,
         number: int = 0,
+        compared: Callable[[Shadow], None] = lambda shadow: None,
     ) -> None:
-        self.recognizer = recognizer
         self.number = number
         self._limits = limits
         self._metrics = metrics
@@ -60,10 +61,12 @@ class Engine:
         self._clock = clock
         self._inbox = Inbox(limits)
         self.load = Load(limits, clock)
-        self._batcher = Batcher(recognizer, self._inbox, limits, metrics, self.load, clock)
+        self._batcher = Batcher(self._inbox, limits, metrics, self.load, clock)
         self._watch = Watch(self._turns, limits.hang_timeout_s, look=self._measure, hung=self._hung)
         self._sessions: dict[Lane, Session] = {}  # until closed
         self._running: dict[Lane, Place] = {}  # until ended
+        self._tallies: dict[Lane, Tally] = {}  # the same, where their model is on trial
+        self._shadows = Shadows(self._inbox, metrics, compared, pressed=lambda: self._pressed, wake=self._wake)
         self._empty = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="earloop-engine", daemon=True)
@@ -77,10 +80,11 @@ class Engine:
         self._thread.start()
         self._watch.start()
 
-    def open(self, options: Open, place: Place | None = None) -> Session:
+    def open(self, name: str, options: Open, pick: Pick, place: Place | None = None) -> Session:
         """A new stream, in the place reserved for it or a fresh one, which it gives back when it has ended.
 
-        Raises Busy or Unavailable at the door, BadOption for an option that cannot be; a place given is then kept.
+        The recognizer picked hears it to its end. Raises Busy or Unavailable at the door, BadOption for an option that
+        cannot be; a place given is then kept.
         """
         self._admission.check_open()
         if not self.alive:
@@ -88,14 +92,18 @@ class Engine:
             raise Unavailable("the engine does not run; restart the server")
         held = place or self._admission.enter([self.load], live=options.live)
         try:
-            lane = Lane(self.recognizer.open(options), options.live)
-            session = self._session(options, lane)
+            lane = Lane(pick.recognizer, pick.recognizer.open(options), options.live)
+            session = self._session(name, options, lane)
         except BaseException:
             if place is None:
                 held.release()
             raise
         self._running[lane] = held
         self._sessions[lane] = session
+        if pick.tally is not None:
+            self._tallies[lane] = pick.tally
+        if pick.shadow is not None:
+            session.shadow = self._shadows.open(pick.shadow, options, pick.ids)
         self._empty.clear()
         self._metrics.stream_opened(options.protocol)
         return session
@@ -103,6 +111,7 @@ class Engine:
     async def drain(self, grace_s: float) -> None:
         """Take nothing new, let every stream say its finals and its reader read them, for at most `grace_s`; close."""
         self._admission.close()
+        self._shadows.drop("closing")
         for session in list(self._sessions.values()):
             session.finish()
         if self._sessions:
@@ -115,6 +124,7 @@ class Engine:
     def close(self) -> None:
         """Fail the streams that are left and end the thread, waiting for its present batch unless it hangs."""
         self._admission.close()
+        self._shadows.drop("closing")
         self._fail_all(Unavailable("the server is shutting down; connect again later"))
         self._inbox.stop()
         self._watch.stop()
@@ -143,10 +153,10 @@ class Engine:
 
     # ------------------------------------------------------------------------------------------ sessions, on the loop
 
-    def _session(self, options: Open, lane: Lane) -> Session:
-        audio = options.audio
+    def _session(self, name: str, options: Open, lane: Lane) -> Session:
+        audio, model = options.audio, lane.recognizer
         return Session(
-            Ready(uuid.uuid4().hex[:12], self.recognizer.name, self.recognizer.language, audio),
+            Ready(name, model.name, model.language, audio, version=model.version),
             options,
             AudioFormat(audio.encoding, audio.sample_rate, audio.channels).bytes_per_second,
             lane,
@@ -159,9 +169,17 @@ class Engine:
 
     def _deliver(self, outcome: Outcome) -> None:
         for lane, events in outcome.events.items():
+            self._count(lane, events)
             if session := self._sessions.get(lane):
                 session.deliver(events)
+            else:
+                self._shadows.deliver(lane, events)
         self._wake(outcome.roomy)
+
+    def _count(self, lane: Lane, events: list[Event]) -> None:
+        if tally := self._tallies.get(lane):
+            for event in events:
+                tally.said(event)
 
     def _wake(self, lanes: list[Lane]) -> None:
         for lane in lanes:
@@ -170,6 +188,7 @@ class Engine:
 
     def _ended(self, session: Session) -> None:
         self._running.pop(session.lane).release()
+        self._tallies.pop(session.lane, None)
         self._metrics.stream_closed(session.options.protocol)
         if session.error is not None:
             self._metrics.failed(session.error.code)
@@ -184,6 +203,15 @@ class Engine:
         for session in list(self._sessions.values()):
             session.fail(error)
 
+    @property
+    def _pressed(self) -> bool:
+        """Whether an upload would be turned away now: then there is no time for what nobody waits for."""
+        return self.load.refuses(self._live, live=False) is not None
+
+    @property
+    def _live(self) -> int:
+        return sum(lane.live for lane in self._running)
+
     # ------------------------------------------------------------------------------------------ the watch, on the loop
 
     def _turns(self) -> tuple[int, bool]:
@@ -191,8 +219,9 @@ class Engine:
 
     def _measure(self) -> None:
         self.load.sample(self.lag_s, EVERY_S)
-        live = sum(lane.live for lane in self._running)
-        self._metrics.load(self.number, lag_s=self.load.lag_s, need=self.load.need(live))
+        self._metrics.load(self.number, lag_s=self.load.lag_s, need=self.load.need(self._live))
+        if self._shadows.any and self._pressed:
+            self._shadows.drop("load")
 
     def _hung(self) -> None:
         """Streams must not wait for what may never come; `alive` is False from now on."""

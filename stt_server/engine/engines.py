@@ -1,12 +1,15 @@
-"""All engines of a server, as the web floor sees them: one door, one state."""
+"""All engines of a server, as the web floor sees them: one door, one state, one line-up of models."""
 
 from __future__ import annotations
 
 import asyncio
+import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stt_server.engine.admission import Admission
 from stt_server.engine.engine import Engine
+from stt_server.engine.lineup import Caller
 from stt_server.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -15,22 +18,30 @@ if TYPE_CHECKING:
     from stt_server.engine.admission import Place
     from stt_server.engine.interface import Recognizer
     from stt_server.engine.limits import Limits
+    from stt_server.engine.lineup import Lineup
     from stt_server.engine.load import Load
     from stt_server.engine.session import Session
+    from stt_server.engine.shadow import Shadow
     from stt_server.messages import Open
     from stt_server.metrics import Metrics
 
 
 class Engines:
-    """`count` engines over one recognizer. Admission is counted for all of them together."""
+    """`count` engines over one line-up of models. Admission is counted for all of them together.
 
-    def __init__(self, recognizer: Recognizer, limits: Limits, metrics: Metrics, *, count: int = 1) -> None:
-        self.recognizer = recognizer
+    A line-up is replaced by assigning another one to `lineup`: sessions that are open keep what they opened with.
+    """
+
+    def __init__(self, lineup: Lineup, limits: Limits, metrics: Metrics, *, count: int = 1) -> None:
+        self.lineup = lineup
+        self.compared: Callable[[Shadow], None] = lambda shadow: None  # told of shadows that heard everything
+        self._caller: Callable[[], Caller] = Caller
         self._metrics = metrics
         self._watchers: list[Callable[[Session], None]] = []
         self._admission = Admission(limits, metrics)
         self._engines = [
-            Engine(recognizer, limits, metrics, admission=self._admission, number=number) for number in range(count)
+            Engine(limits, metrics, admission=self._admission, number=number, compared=self._tell)
+            for number in range(count)
         ]
 
     def start(self) -> None:
@@ -44,12 +55,19 @@ class Engines:
     def open(self, options: Open, place: Place | None = None) -> Session:
         """A stream on the engine with the fewest, of those that are not behind if there are any.
 
-        Raises as `reserve`, and BadOption; see `Engine.open`.
+        The line-up says which model hears it. Raises as `reserve`, and BadOption; see `Engine.open`.
         """
-        session = min(self._alive(), key=_burden).open(options, place)
+        name = uuid.uuid4().hex[:12]
+        engine = min(self._alive(), key=_burden)
+        pick = self.lineup.pick(name, options, self._caller())
+        session = engine.open(name, replace(options, model=None), pick, place)
         for watcher in self._watchers:
             watcher(session)
         return session
+
+    def identify(self, caller: Callable[[], Caller]) -> None:
+        """Ask it who opens a stream, in the context of whoever opens it."""
+        self._caller = caller
 
     def watch(self, opened: Callable[[Session], None]) -> None:
         """Call it with every session that opens, in the context of whoever opens it."""
@@ -91,6 +109,11 @@ class Engines:
         return tuple(engine.load for engine in self._engines)
 
     @property
+    def recognizer(self) -> Recognizer:
+        """The live model; what hears a session, the session knows."""
+        return self.lineup.live
+
+    @property
     def name(self) -> str:
         return self.recognizer.name
 
@@ -101,7 +124,10 @@ class Engines:
     @property
     def models(self) -> tuple[str, ...]:
         """The names a client may ask for."""
-        return (self.recognizer.name,)
+        return self.lineup.names
+
+    def _tell(self, shadow: Shadow) -> None:
+        self.compared(shadow)
 
     def _alive(self) -> list[Engine]:
         alive = [engine for engine in self._engines if engine.alive]

@@ -3,7 +3,8 @@
 The event loop puts and removes, the batcher's thread takes and waits; the lock is held for moments and never while
 anything is computed. A stream's audio is bounded in seconds and in pieces, the whole queue in seconds. A lane that is
 empty may always put one piece, so that streams that filled the queue cannot keep the others out: the queue holds at
-most `max_engine_queue_s` and one piece for each stream more.
+most `max_engine_queue_s` and one piece for each stream more. Shadows' audio is not counted there, lest it take room
+from those who wait for an answer; each has its own bound, and there are few.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from stt_server.messages import Audio, Finish, Flush
 
 if TYPE_CHECKING:
-    from stt_server.engine.interface import Stream
+    from stt_server.engine.interface import Recognizer, Stream
     from stt_server.engine.limits import Limits
 
 
@@ -32,10 +33,16 @@ class Piece:
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """One stream's place in the queue, and what the batcher notes about the stream."""
+    """One stream's place in the queue, and what the batcher notes about the stream.
 
+    The recognizer is that which the stream was opened with, whatever the server has gone over to since: it is gone
+    when the last lane that names it is. A shadow's stream is one that nobody waits for.
+    """
+
+    recognizer: Recognizer
     stream: Stream
     live: bool
+    shadow: bool = False
 
     # Guarded by the inbox.
     pieces: deque[Piece] = field(default_factory=deque)
@@ -171,11 +178,13 @@ class Inbox:
         return (
             len(lane.pieces) < self._limits.max_queue_pieces
             and lane.seconds + piece.seconds <= self._limits.max_queue_s
-            and self._seconds + piece.seconds <= self._limits.max_engine_queue_s
+            and (lane.shadow or self._seconds + piece.seconds <= self._limits.max_engine_queue_s)
         )
 
     def _count(self, lane: Lane, seconds: float) -> None:
         lane.seconds = lane.seconds + seconds if lane.pieces else 0.0
+        if lane.shadow:
+            return
         self._seconds = max(0.0, self._seconds + seconds)  # rounding must not go below nothing
 
     def _take_roomy(self) -> list[Lane]:

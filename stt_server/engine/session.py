@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from stt_server.engine.inbox import Inbox, Lane
+    from stt_server.engine.interface import Recognizer
     from stt_server.engine.limits import Limits
+    from stt_server.engine.shadow import Shadow
     from stt_server.messages import Event, Open, Ready
 
 PIECE_S: Final = 0.5  # as much as the batcher takes at once
@@ -61,6 +63,7 @@ class Session:
         self.options = options
         self.lane = lane
         self.witness: Witness | None = None
+        self.shadow: Shadow | None = None
         self._inbox = inbox
         self._limits = limits
         self._clock = clock
@@ -136,6 +139,11 @@ class Session:
         return self.received_bytes / self._bytes_per_second
 
     @property
+    def recognizer(self) -> Recognizer:
+        """What hears this stream, from its first to its last word."""
+        return self.lane.recognizer
+
+    @property
     def over(self) -> bool:
         """Whether the engine is done with the stream; its last events may still be unread."""
         return self._ended
@@ -157,6 +165,8 @@ class Session:
             self._finishing = self._server_ends = True
             self._inbox.put(self.lane, Piece(Finish(), 0.0, self._clock()))
             self._room.set()
+            if self.shadow is not None:
+                self.shadow.drop("closing")
 
     def fail(self, error: EarloopError) -> None:
         """End the stream now; the error is all its reader still gets."""
@@ -211,6 +221,8 @@ class Session:
     def _try_put(self, piece: Piece) -> bool:
         if not self._inbox.put(self.lane, piece):
             return False
+        if self.shadow is not None:
+            self.shadow.hear(piece)
         if isinstance(piece.command, Audio):
             self.received_bytes += len(piece.command.data)
             if self.witness is not None:
@@ -224,6 +236,8 @@ class Session:
     def _deliver(self, event: Event) -> None:
         if self.witness is not None:
             self.witness.said(event)
+        if self.shadow is not None:
+            self.shadow.answered(event)
         if isinstance(event, Finished | Failed):
             self._end(event.error if isinstance(event, Failed) else None)
         if not self._events:
@@ -269,4 +283,6 @@ class Session:
             self._ended = True
             self.error = error
             self._room.set()
+            if self.shadow is not None:
+                self.shadow.session_ended()
             self._on_ended(self)

@@ -19,10 +19,10 @@ class Bench:
         self.limits = replace(SMALL, **limits)
         self.inbox = Inbox(self.limits)
         load = Load(self.limits, self.clock)
-        self.batcher = Batcher(self.toy, self.inbox, self.limits, self.metrics, load, self.clock)
+        self.batcher = Batcher(self.inbox, self.limits, self.metrics, load, self.clock)
 
-    def sender(self, name: str = "", *, live: bool = True) -> Sender:
-        return Sender(self.inbox, self.toy, self.clock, name, live=live)
+    def sender(self, name: str = "", *, live: bool = True, shadow: bool = False) -> Sender:
+        return Sender(self.inbox, self.toy, self.clock, name, live=live, shadow=shadow)
 
     def turn(self) -> Outcome:
         outcome = self.batcher.turn()

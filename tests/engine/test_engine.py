@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from stt_server.engine.engine import Engine
 from stt_server.engine.engines import Engines
+from stt_server.engine.lineup import Lineup
 from stt_server.errors import (
     BadAudio,
     BadOption,
@@ -25,16 +25,16 @@ from stt_server.errors import (
 )
 from stt_server.messages import Audio, Behind, Failed, Final, Finish, Finished, Flush, Heard, Partial, Ready
 from stt_server.metrics import Metrics
-from tests.engine.toy import SMALL, STEP_S, Toy, loud, options, quiet, read, read_until, texts
+from tests.engine.toy import SMALL, STEP_S, OneModel, Toy, loud, options, quiet, read, read_until, texts
 
 DEADLINE_S = 30
 
 
 @contextmanager
-def engine(toy: Toy | None = None, metrics: Metrics | None = None, **limits) -> Iterator[Engine]:
+def engine(toy: Toy | None = None, metrics: Metrics | None = None, **limits) -> Iterator[OneModel]:
     """A running engine. Its gate is opened before it is closed, so that no thread is left behind."""
     toy = toy or Toy()
-    made = Engine(toy, replace(SMALL, **limits), metrics or Metrics())
+    made = OneModel(toy, replace(SMALL, **limits), metrics or Metrics())
     made.start()
     try:
         yield made
@@ -66,7 +66,7 @@ async def test_a_session_says_ready_what_it_hears_and_finished():
         for command in (Audio(loud(2) + quiet(1)), Audio(loud(1)), Flush(), Audio(loud(1)), Finish()):
             await session.send(command)
         events = await read(session)
-    assert events[0] == Ready(session.id, "toy", "en", options().audio)
+    assert events[0] == Ready(session.id, "toy", "en", options().audio, version="toy 1")
     assert [(event.text, event.reason) for event in events if isinstance(event, Final)] == [
         ("la la", "silence"),
         ("la", "flush"),
@@ -323,7 +323,7 @@ async def test_an_impossible_option_takes_no_place():
 
 async def test_an_engine_that_was_not_started_is_unavailable():
     with pytest.raises(Unavailable):
-        Engine(Toy(), SMALL, Metrics()).open(options())
+        OneModel(Toy(), SMALL, Metrics()).open(options())
 
 
 # ------------------------------------------------------------------------------------------------------- going wrong
@@ -482,7 +482,7 @@ async def test_draining_with_nobody_there_is_over_at_once():
 
 @contextmanager
 def engines(count: int, **limits) -> Iterator[Engines]:
-    made = Engines(Toy(), replace(SMALL, **limits), Metrics(), count=count)
+    made = Engines(Lineup.of(Toy()), replace(SMALL, **limits), Metrics(), count=count)
     made.start()
     try:
         yield made

@@ -3,6 +3,7 @@ import pytest
 from stt_server.engine.inbox import Inbox, Lane, Piece
 from stt_server.engine.limits import Limits
 from stt_server.messages import Audio, Finish, Flush
+from tests.engine.toy import Toy
 
 LIMITS = Limits(max_queue_s=1.0, max_engine_queue_s=2.0, max_queue_pieces=8)
 
@@ -16,7 +17,7 @@ def command(what: Flush | Finish) -> Piece:
 
 
 def lane() -> Lane:
-    return Lane(object(), live=True)
+    return Lane(Toy(), object(), live=True)
 
 
 def test_a_stream_may_queue_its_seconds_and_no_more():

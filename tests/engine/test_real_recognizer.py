@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from stt_server.engine.engine import Engine
 from stt_server.engine.limits import Limits
 from stt_server.engine.session import Session
 from stt_server.errors import BadAudio
@@ -14,7 +13,7 @@ from stt_server.speech.bundle import shipped
 from stt_server.speech.files import read_audio
 from stt_server.speech.pcm import AudioFormat, encode_pcm
 from stt_server.speech.recognizer import Recognizer
-from tests.engine.toy import read
+from tests.engine.toy import OneModel, read
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,7 @@ async def test_streams_batched_in_any_cut_and_an_upload_hear_what_the_offline_ca
     alone = recognizer.transcribe(golden)
     assert alone.text
     data = encode_pcm(AudioFormat(), golden)
-    engine = Engine(recognizer, Limits(), Metrics())
+    engine = OneModel(recognizer, Limits(), Metrics())
     engine.start()
     try:
         sessions = [engine.open(Open("test", live=live)) for live in (True, True, True, True, False)]
@@ -57,7 +56,7 @@ async def test_streams_batched_in_any_cut_and_an_upload_hear_what_the_offline_ca
 
 
 async def test_a_stream_of_impossible_samples_fails_and_its_neighbour_hears_everything(recognizer, golden):
-    engine = Engine(recognizer, Limits(), Metrics())
+    engine = OneModel(recognizer, Limits(), Metrics())
     engine.start()
     try:
         good, bad = engine.open(Open("test")), engine.open(Open("test", audio=AudioSpec("f32le")))

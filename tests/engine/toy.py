@@ -13,13 +13,16 @@ Audio that holds `BAD` is refused. While `gate` is not set, `advance` waits for 
 from __future__ import annotations
 
 import threading
+import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stt_server.engine.engine import Engine
 from stt_server.engine.inbox import Inbox, Lane, Piece
 from stt_server.engine.limits import Limits
+from stt_server.engine.lineup import Pick
 from stt_server.errors import BadAudio, BadOption
 from stt_server.messages import (
     Audio,
@@ -37,7 +40,10 @@ from stt_server.messages import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from stt_server.engine.admission import Place
+    from stt_server.engine.interface import Recognizer
     from stt_server.engine.session import Session
+    from stt_server.metrics import Metrics
 
 RATE = 16_000
 STEP_S = 0.16
@@ -71,13 +77,12 @@ class ToyStream:
 
 
 class Toy:
-    name = "toy"
     language = "en"
     takes_hotwords = True
-    version = "toy 1"
     lm = "toy-lm"
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "toy", number: str = "1", word: str = "la") -> None:
+        self.name, self.version, self._word = name, f"{name} {number}", word
         self.stacks: list[list[str]] = []
         self.gate = threading.Event()
         self.gate.set()
@@ -152,7 +157,18 @@ class Toy:
         stream.words = 0
 
     def _text(self, stream: ToyStream) -> str:
-        return " ".join(["la"] * stream.words)
+        return " ".join([self._word] * stream.words)
+
+
+class OneModel(Engine):
+    """An engine whose streams are all heard by one recognizer."""
+
+    def __init__(self, recognizer: Recognizer, limits: Limits, metrics: Metrics, **more: Any) -> None:
+        super().__init__(limits, metrics, **more)
+        self._pick = Pick(recognizer)
+
+    def open(self, options: Open, place: Place | None = None) -> Session:  # type: ignore[override]
+        return super().open(uuid.uuid4().hex[:12], options, self._pick, place)
 
 
 class Clock:
@@ -169,10 +185,17 @@ class Sender:
     """Puts a stream's audio on an inbox, as a session would."""
 
     def __init__(
-        self, inbox: Inbox, toy: Toy, clock: Callable[[], float], name: str = "", *, live: bool = True
+        self,
+        inbox: Inbox,
+        toy: Toy,
+        clock: Callable[[], float],
+        name: str = "",
+        *,
+        live: bool = True,
+        shadow: bool = False,
     ) -> None:
         self._inbox, self._clock = inbox, clock
-        self.lane = Lane(toy.open(options(name)), live)
+        self.lane = Lane(toy, toy.open(options(name)), live, shadow)
 
     def audio(self, data: bytes, *, acknowledge: bool = False) -> bool:
         return self._inbox.put(self.lane, Piece(Audio(data), len(data) / (2 * RATE), self._clock(), acknowledge))

@@ -5,7 +5,6 @@ import asyncio
 import numpy as np
 import pytest
 
-from stt_server.engine.engine import Engine
 from stt_server.engine.limits import Limits
 from stt_server.engine.session import Session
 from stt_server.errors import Internal
@@ -15,7 +14,7 @@ from stt_server.speech.bundle import shipped
 from stt_server.speech.files import read_audio
 from stt_server.speech.pcm import AudioFormat, encode_pcm
 from stt_server.speech.recognizer import Recognizer
-from tests.engine.toy import read
+from tests.engine.toy import OneModel, read
 
 CHUNK = 5120
 
@@ -33,7 +32,7 @@ def golden(shipped_recognizer: Recognizer) -> bytes:
 
 @pytest.fixture
 async def engine(shipped_recognizer: Recognizer):
-    running = Engine(shipped_recognizer, Limits(), Metrics())
+    running = OneModel(shipped_recognizer, Limits(), Metrics())
     running.start()
     yield running
     running.close()
@@ -92,7 +91,7 @@ def failed_alone(bad: list[Event], good: list[list[Event]], alone: list[str]) ->
 
 
 @pytest.mark.parametrize("corrupt", CORRUPT, ids=lambda corrupt: corrupt.__name__)
-async def test_a_corrupt_state_fails_its_stream_alone(engine: Engine, golden: bytes, corrupt):
+async def test_a_corrupt_state_fails_its_stream_alone(engine: OneModel, golden: bytes, corrupt):
     alone = words(await play(engine.open(Open("test")), golden))
     sessions = [engine.open(Open("test")) for _ in range(4)]
     bad, *good = await asyncio.gather(
@@ -136,7 +135,7 @@ def faulty(shipped_recognizer: Recognizer, monkeypatch):
     return install
 
 
-async def test_an_onnx_error_in_a_batch_fails_only_the_stream_that_causes_it(engine: Engine, golden: bytes, faulty):
+async def test_an_onnx_error_in_a_batch_fails_only_the_stream_that_causes_it(engine: OneModel, golden: bytes, faulty):
     alone = words(await play(engine.open(Open("test")), golden))
     refusing = faulty(once=False)
     sessions = [engine.open(Open("test")) for _ in range(3)]
@@ -148,7 +147,7 @@ async def test_an_onnx_error_in_a_batch_fails_only_the_stream_that_causes_it(eng
     failed_alone(bad, good, alone)
 
 
-async def test_an_onnx_error_that_does_not_come_again_costs_nobody_a_word(engine: Engine, golden: bytes, faulty):
+async def test_an_onnx_error_that_does_not_come_again_costs_nobody_a_word(engine: OneModel, golden: bytes, faulty):
     alone = words(await play(engine.open(Open("test")), golden))
     refusing = faulty(once=True)
     heard = await asyncio.gather(*(play(engine.open(Open("test")), golden) for _ in range(3)))

@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from stt_server.engine.admission import Admission
-from stt_server.engine.engine import Engine
 from stt_server.engine.limits import Limits
 from stt_server.engine.session import PIECE_S
 from stt_server.errors import BadAudio, Busy, Conflict, Internal, TimedOut, TooLarge, Unavailable
 from stt_server.messages import Audio, Failed, Finish, Finished, Flush, Heard, Open, Ready
 from stt_server.messages import Final as Utterance
 from stt_server.metrics import Metrics
-from tests.engine.toy import Toy, loud, quiet
+from tests.engine.toy import OneModel, Toy, loud, quiet
 from tests.fuzz.budget import both_runs, play
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class House:
         self._toy = Toy()
         metrics = Metrics()
         self.admission = Admission(BOUNDS, metrics)
-        self.engine = Engine(self._toy, BOUNDS, metrics, admission=self.admission)
+        self.engine = OneModel(self._toy, BOUNDS, metrics, admission=self.admission)
         self.callers: list[Caller] = []
 
     async def live(self) -> None:

@@ -9,6 +9,7 @@ from websockets.exceptions import InvalidStatus
 
 from stt_server.engine.engines import Engines
 from stt_server.engine.limits import Limits
+from stt_server.engine.lineup import Lineup
 from stt_server.errors import NotFound
 from stt_server.messages import Open
 from stt_server.metrics import Metrics
@@ -342,7 +343,7 @@ async def test_draining_finishes_a_parked_stream_waits_for_nobody_and_still_hand
 
 async def test_the_stream_of_somebody_else_is_not_found():
     parking = Parking(10, 4, Metrics())
-    engines = Engines(Toy(), Limits(), Metrics())
+    engines = Engines(Lineup.of(Toy()), Limits(), Metrics())
     engines.start()
     first, second = Dead(), Dead()
     stream = Stream(NativeCodec(), "ann", first, engines.open(Open("native", resumable=True)))

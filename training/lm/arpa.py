@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from training.lm.appearing import appearing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -64,13 +66,8 @@ def write_arpa(model: ArpaModel, path: Path) -> None:
 
     The same model gives the same bytes.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with _open(partial, compressed=path.suffix == ".gz") as lines:
-            lines.writelines(_lines(model))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with appearing(path) as partial, _open(partial, compressed=path.suffix == ".gz") as lines:
+        lines.writelines(_lines(model))
 
 
 @contextmanager

@@ -33,8 +33,7 @@ def mix(base: ArpaModel, other: ArpaModel, share: float) -> ArpaModel:
     """A `share` of sentences of `other`, between 0 and 1; the order is that of the higher one."""
     if not 0 < share < 1:
         raise ValueError(f"a share of {share} leaves nothing to mix; it lies between 0 and 1")
-    vocabulary = tuple(dict.fromkeys([*base.vocabulary, *other.vocabulary]))
-    numbers = {word: number for number, word in enumerate(vocabulary)}
+    numbers = joined(base, other)
     one, two = Backoff(base, numbers), Backoff(other, numbers)
     mixed: dict[Key, float] = {}
     orders: list[list[Key]] = []
@@ -48,7 +47,12 @@ def mix(base: ArpaModel, other: ArpaModel, share: float) -> ArpaModel:
         if length == 1:
             _keep_unknown(mixed, one.probability((UNKNOWN,)))
     weights = _backoffs(orders, mixed)
-    return ArpaModel(vocabulary, tuple(_ngrams(keys, mixed, weights) for keys in orders))
+    return ArpaModel(tuple(numbers), tuple(_ngrams(keys, mixed, weights) for keys in orders))
+
+
+def joined(base: ArpaModel, other: ArpaModel) -> dict[str, int]:
+    """The words of both by their number in a mixture."""
+    return {word: number for number, word in enumerate(dict.fromkeys([*base.vocabulary, *other.vocabulary]))}
 
 
 def _keep_unknown(unigrams: dict[Key, float], probability: float) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from stt_server.errors import BadInput, NotFound
 from training.lm.arpa import LOG10_OF_ZERO, ArpaModel, Ngrams
-from training.lm.numbering import SPECIAL
+from training.lm.numbering import SPECIAL, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 COUNT = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)$")
 BLANKS = re.compile("[ \t]+")
 HIGHEST_LOG10 = 1e-3  # some writers round the probability of a certain word up
+LOG10_OF_NO_UNKNOWN = -100.0  # as KenLM has it
 LONGEST_LINE = 100_000  # letters; a file without line ends is no reason to take all memory
 
 
@@ -164,6 +165,7 @@ class _Section:
             return Ngrams(words, probabilities, backoffs)
         size = len(self.numbers)
         placed, weights = np.full(size, LOG10_OF_ZERO), np.zeros(size)
+        placed[UNKNOWN] = LOG10_OF_NO_UNKNOWN
         placed[words[:, 0]], weights[words[:, 0]] = probabilities, backoffs
         return Ngrams(np.arange(size, dtype=np.int32)[:, None], placed, weights)
 

@@ -48,20 +48,37 @@ def promote(
     Without `report_id` the newest passed report of the model counts. Raises NotFound for the model, BadOption for a
     route that is none, Conflict where the model may not, or nothing says why it should.
     """
-    wanted = _route(kind, key, share)
     with database.write() as connection:
-        routes.lock(connection)
-        model = models.get(connection, ref)
-        _check_may_answer(model, wanted)
-        route = Route(wanted.kind, wanted.key, model.id, wanted.share, model.language)
-        if standing := _standing(connection, route, actor):
-            return standing
-        before = routes.find(connection, route.kind, route.key)
-        if before is not None and before.model_id == model.id:
-            action = Action.PROMOTE if before.share == route.share else Action.ROUTE
-            return routes.put(connection, route, actor=actor, action=action, reason=_reason(reason))
-        report = _report(connection, model, route, actor, _reason(reason), report_id)
-        return _take_over(connection, model, route, actor, report, _reason(reason))
+        return promote_within(
+            connection, ref, actor=actor, reason=reason, report_id=report_id, kind=kind, key=key, share=share
+        )
+
+
+def promote_within(
+    connection: Connection,
+    ref: str,
+    *,
+    actor: str,
+    reason: str = "",
+    report_id: str | None = None,
+    kind: str = Kind.LIVE,
+    key: str = "",
+    share: float = 1.0,
+) -> Change:
+    """The same in a transaction that is open already."""
+    wanted = _route(kind, key, share)
+    routes.lock(connection)
+    model = models.get(connection, ref)
+    _check_may_answer(model, wanted)
+    route = Route(wanted.kind, wanted.key, model.id, wanted.share, model.language)
+    if standing := _standing(connection, route, actor):
+        return standing
+    before = routes.find(connection, route.kind, route.key)
+    if before is not None and before.model_id == model.id:
+        action = Action.PROMOTE if before.share == route.share else Action.ROUTE
+        return routes.put(connection, route, actor=actor, action=action, reason=_reason(reason))
+    report = _report(connection, model, route, actor, _reason(reason), report_id)
+    return _take_over(connection, model, route, actor, report, _reason(reason))
 
 
 def rollback(database: Database, *, actor: str, reason: str = "", kind: str = Kind.LIVE, key: str = "") -> Change:

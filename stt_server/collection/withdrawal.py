@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from stt_server.catalog.lineage import heirs_of
 from stt_server.errors import EarloopError
 from stt_server.logs import EventLog
 from stt_server.store import audit, consents, erasures, people
@@ -35,12 +36,13 @@ log = EventLog("consent")
 class Report:
     """What a withdrawal took. `snapshots` are the ids of earlier snapshots that refuse those clips from now on.
 
-    A model that learned from one of them is found by that id.
+    `models` are those that learned from one of these, directly or through a model they were tuned from: name@version.
     """
 
     clips: int
     votes: int
     snapshots: tuple[str, ...]
+    models: tuple[str, ...]
     left: int  # objects whose bytes are still there, because the store was away; they are tried again
 
 
@@ -113,7 +115,8 @@ def _report(database: Database, objects: ObjectStore, removed: Removed) -> Repor
         log.warning("bytes_not_erased", why=error.message)
     with database.read() as connection:
         left = erasures.count(connection)
-    return Report(removed.clips, removed.votes, tuple(sorted(removed.snapshots)), left)
+        learned = tuple(model.ref for model in heirs_of(connection, removed.snapshots))
+    return Report(removed.clips, removed.votes, tuple(sorted(removed.snapshots)), learned, left)
 
 
 def _next_page(database: Database, after: str) -> list[str]:

@@ -109,7 +109,11 @@ def remove(ids: Annotated[list[str], typer.Argument(metavar="ID", help="clips by
             raise NotFound(f"There is no clip {missing[0][:64]}; `earloop clips list` shows them. None was removed.")
         report = take_back(database, objects, ids, ACTOR, Why.CURATOR)
     told = {"clips": report.clips, "votes": report.votes, "snapshots": len(report.snapshots), "left": report.left}
-    typer.echo(json.dumps(told) if as_json else f"{report.clips} clips and {report.votes} votes removed")
+    typer.echo(
+        json.dumps(told | {"models": list(report.models)})
+        if as_json
+        else f"{report.clips} clips and {report.votes} votes removed"
+    )
 
 
 def _database(settings: Settings) -> Database:

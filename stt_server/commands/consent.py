@@ -96,11 +96,13 @@ def withdraw(who: Who, as_json: Json = False) -> None:
         report = withdraw_all(database, objects, person.id, audit.COMMAND)
     told = {"person": person.id, "clips": report.clips, "votes": report.votes, "snapshots": list(report.snapshots)}
     if as_json:
-        typer.echo(json.dumps(told | {"left": report.left}))
+        typer.echo(json.dumps(told | {"models": list(report.models), "left": report.left}))
         return
     typer.echo(
         f"withdrawn: {report.clips} clips, {report.votes} votes on them; earlier snapshots: {len(report.snapshots)}"
     )
+    if report.models:
+        typer.echo(f"learned from them: {', '.join(report.models)}")
     if report.left:
         typer.echo(f"{report.left} recordings are still to be deleted: their store cannot be reached", err=True)
 

@@ -88,7 +88,7 @@ async def delete(request: web.Request) -> web.Response:
     services.consents.forget(person.id)
     report = await _finished(lambda: withdraw(services.store, services.objects, person.id, person.id))
     told = {"clips": report.clips, "snapshots": len(report.snapshots), "votes": report.votes}
-    return web.json_response(told | {"left": report.left})
+    return web.json_response(told | {"models": list(report.models), "left": report.left})
 
 
 async def list_clips(request: web.Request) -> web.Response:

@@ -63,7 +63,8 @@ def test_withdrawing_takes_rows_and_bytes_and_is_to_be_seen_afterwards(capsys, d
         assert given is not None
         kept = clip(database, given, objects)
     assert told(capsys, "show")[0]["clips"] == 1
-    assert told(capsys, "withdraw", person) == {"person": person, "clips": 1, "votes": 0, "snapshots": [], "left": 0}
+    gone = {"person": person, "clips": 1, "votes": 0, "snapshots": [], "models": [], "left": 0}
+    assert told(capsys, "withdraw", person) == gone
     assert list(objects.each("clips/")) == []
     (row,) = told(capsys, "show", person)
     assert row["clips"] == 0

@@ -90,7 +90,7 @@ async def test_withdrawing_takes_rows_bytes_and_what_follows_at_once(server: Ser
     await stt(server, http, other, utterance(12))
     await has_clips(server, http, who, 2)
     (theirs,) = await has_clips(server, http, other, 1)
-    assert await withdrawn(server, http, who) == {"clips": 2, "snapshots": 0, "votes": 0, "left": 0}
+    assert await withdrawn(server, http, who) == {"clips": 2, "snapshots": 0, "votes": 0, "models": [], "left": 0}
     await stt(server, http, who, utterance(13))
     await stt(server, http, other, utterance(14))
     await has_clips(server, http, other, 2)

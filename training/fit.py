@@ -137,6 +137,8 @@ def fit(
         heard = validate(averaged, dev, alphabet, mel, numerics, team, recipe.data.best, LISTENED * batch_s)
         if note(progress, heard, plan, planned=planned):
             keep("best.pt")
+        if planned:
+            keep()  # whoever goes on need not listen to all of it again
         if team.is_first:
             watcher.validated(progress, heard.wer, heard.pairs)
         return told_of_collapse(progress.history, share_done(plan, progress, len(maker)))

@@ -82,7 +82,7 @@ class Lines:
             f"{share:6.1%}  step {progress.step}  loss {loss:.3f}  {speed:.0f} x real time ({speed / 3600:.2f} "
             f"hours of audio a second), {waiting:.0%} waiting for data, {left:.0f} min left"
         )
-        self.log.step(progress, loss, rate, speed, waiting)
+        self.log.step(progress, loss, rate, share, speed, waiting)
 
     def validated(self, progress: Progress, wer: dict[str, float], pairs: Sequence[tuple[str, str, str]]) -> None:
         rates = ", ".join(f"{source} {rate:.1%}" for source, rate in wer.items())

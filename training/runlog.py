@@ -18,8 +18,9 @@ class RunLog:
     def __init__(self, path: Path | None) -> None:
         self.path = path
 
-    def step(self, progress: Progress, loss: float, rate: float, speed: float, waiting: float) -> None:
-        self._keep("step", step=progress.step, loss=loss, rate=rate, speed=speed, waiting=waiting)
+    def step(self, progress: Progress, loss: float, rate: float, share: float, speed: float, waiting: float) -> None:
+        told = {"share": round(share, 4), "speed": speed, "waiting": waiting}
+        self._keep("step", step=progress.step, loss=loss, rate=rate, **told)
 
     def validated(self, progress: Progress, wer: dict[str, float]) -> None:
         self._keep("validated", step=progress.step, wer=wer)

@@ -37,7 +37,7 @@ class Terminal:
             f"{share:6.1%}  step {progress.step:6d}  epoch {progress.epoch:3d}  loss {loss:6.3f}  rate {rate:.2e}  "
             f"{speed:5.0f} x real time, {waiting:4.0%} waiting for data  {left / 60:5.0f} min left"
         )
-        self.log.step(progress, loss, rate, speed, waiting)
+        self.log.step(progress, loss, rate, share, speed, waiting)
 
     def validated(self, progress: Progress, wer: dict[str, float], pairs: Sequence[tuple[str, str, str]]) -> None:
         table = Table(title=f"step {progress.step}, greedy", title_justify="left", show_lines=False)

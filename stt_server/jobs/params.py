@@ -21,7 +21,7 @@ LONGEST: Final = 400  # letters of a value in `set`
 
 # Sections that say how something is learned. What names data, files or other models is not among them.
 _CHANGE: Final = re.compile(
-    r"(schedule|augmentation|calm|report|kit|model)\.[a-z_.]{1,60}"
+    r"(schedule|augmentation|calm|report|kit|model|gate)\.[a-z_.]{1,60}"
     r"|lm\.(order|cutoffs|transcripts|transcripts_weight|spoken_forms|share|alpha|beta|beam)"
     r"|start\.(hold|freeze|average|head)|data\.(replay_share|longest_s|most_faulty)"
 )

@@ -1,7 +1,8 @@
 """Gate reports: whether a candidate was shown to be better, with every figure. Rows are written once.
 
-A report's page has audio of the worst new errors in it, and its rows have their texts. So when a clip leaves, `forget`
-takes both out of every report that showed it: the page goes as a whole, the figures stay.
+A report's page has audio of the worst new errors and texts of labels that look wrong, and the row has some of both.
+So when a clip leaves, the pages of all models that learned from it or were tested on it are erased, and no row names it
+any more. The figures stay.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ import secrets
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Text, cast, insert, or_, select, update
+from sqlalchemy import Text, and_, cast, insert, or_, select, update
 
 from stt_server.errors import NotFound
 from stt_server.store import erasures
-from stt_server.store.tables import GATE_REPORTS
+from stt_server.store.tables import GATE_REPORTS, MODELS, SNAPSHOT_CLIPS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, Row, Select
 
 PREFIX: Final = "reports/"
 PASSED: Final = "passed"
@@ -82,15 +83,21 @@ def listed(connection: Connection, limit: int = 50) -> list[GateReport]:
 
 
 def forget(connection: Connection, clip_ids: Collection[str], now: datetime) -> int:
-    """Take clips out of every report that shows them: its page is erased, their utterances go; says how many did."""
+    """Take clips out of every report that may show them; says how many reports that were."""
     forgotten, asked = 0, sorted(clip_ids)
     for start in range(0, len(asked), BATCH):
         some = asked[start : start + BATCH]
         naming = or_(*(cast(GATE_REPORTS.c.report, Text).contains(ident, autoescape=True) for ident in some))
-        for row in connection.execute(select(GATE_REPORTS).where(naming).with_for_update()).all():
+        learned = select(MODELS.c.id).where(MODELS.c.snapshot_id.in_(_snapshots(some)))
+        shown = and_(GATE_REPORTS.c.html_key.is_not(None), GATE_REPORTS.c.model_id.in_(learned))
+        for row in connection.execute(select(GATE_REPORTS).where(or_(naming, shown)).with_for_update()).all():
             _forget(connection, _report(row), frozenset(some), now)
             forgotten += 1
     return forgotten
+
+
+def _snapshots(clip_ids: Sequence[str]) -> Select[tuple[str]]:
+    return select(SNAPSHOT_CLIPS.c.snapshot_id).where(SNAPSHOT_CLIPS.c.clip_id.in_(clip_ids))
 
 
 def _forget(connection: Connection, report: GateReport, clip_ids: frozenset[str], now: datetime) -> None:
@@ -99,8 +106,8 @@ def _forget(connection: Connection, report: GateReport, clip_ids: frozenset[str]
     kept = [each for each in shown if not any(ident in json.dumps(each) for ident in clip_ids)]
     if report.html_key is not None:
         erasures.ask(connection, [report.html_key], now)
-    changed = update(GATE_REPORTS).where(GATE_REPORTS.c.id == report.id)
-    connection.execute(changed.values(report={**report.report, SHOWN: kept}, html_key=None))
+    values = {"report": {**report.report, SHOWN: kept}, "html_key": None}
+    connection.execute(update(GATE_REPORTS).where(GATE_REPORTS.c.id == report.id).values(values))
 
 
 def _report(row: Row[Any]) -> GateReport:

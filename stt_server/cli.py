@@ -74,6 +74,7 @@ COMMANDS: Final = (
     Command("restore", "Restore what `backup` wrote."),
     Command("train", "Train a model from a recipe."),
     Command("export", "Make a model bundle of what a training has learned."),
+    Command("gate", "Say whether a new model may replace the live one."),
     Command("augment", "Hear what a model will learn from.", family=True),
     Command("bench", "Measure a running server.", family=True),
 )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from stt_server.errors import BadOption
+from stt_server.errors import BadOption, NotFound
 from training.augmentation.keys import Augmentation
 from training.inheritance import RECIPES, find_recipe, read_tree, settle
+from training.policy import Policy
 from training.section import Section, Share
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "RECIPES",
@@ -20,6 +24,7 @@ __all__ = [
     "Section",
     "as_yaml",
     "find_recipe",
+    "load_policy",
     "load_recipe",
     "read_change",
     "sized",
@@ -259,6 +264,7 @@ class Recipe(Section):
     lm: LanguageModel | None = None
     kit: Kit = Kit()
     report: Reporting = Reporting()
+    gate: Policy = Policy()
     sizes: tuple[Size, ...] = Field((), description="rows that set keys by the hours there are to learn from")
     licence: str = Field(
         "the licences of the data; see the model card", description="of the model, as the card says it"
@@ -302,6 +308,19 @@ def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
     for row in recipe.sizes:  # a size that cannot be is a fault now, not after an hour of gathering
         _checked(_with_size(recipe, row), f"{where}, {row}")
     return recipe
+
+
+def load_policy(path: Path) -> Policy:
+    """The gate's policy from a YAML file of its keys, or from the section `gate` of a recipe or a run's `recipe.yaml`.
+
+    Raises NotFound, and BadOption naming the key that is unknown or wrong.
+    """
+    if not path.is_file():
+        raise NotFound(f"there is no policy {path}; give a YAML file with keys of a recipe's section `gate`")
+    tree = read_tree(path)
+    if tree.keys() & Recipe.model_fields.keys():
+        return _checked(tree, str(path)).gate
+    return _checked({"name": "policy", "gate": tree}, str(path)).gate
 
 
 def sized(recipe: Recipe, hours: float) -> Recipe:

@@ -35,22 +35,12 @@ class Pictures:
 
 def render(report: Report, pictures: Pictures) -> str:
     """The page, from templates/report.html."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    engine = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    engine.filters |= {"rate": rate, "number": number, "size": size}
-    return engine.get_template(
-        "report.html"
-    ).render(
+    return fill(
+        "report.html",
+        (TEMPLATES,),
         r=report,
-        style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704  our own file
         charts=[(title, Markup(chart)) for title, chart in pictures.charts.items() if chart],  # noqa: S704  matplotlib escaped what is in it
         learning_chart=Markup(pictures.learning_chart),  # noqa: S704  the same
         utterances=_by_kind(pictures.utterances),
@@ -61,9 +51,32 @@ def render(report: Report, pictures: Pictures) -> str:
     )
 
 
+def fill(template: str, folders: Sequence[Path], **values: Any) -> str:
+    """A page of this look from a template in one of the folders: `style` is ours, and so are the filters."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    engine = Environment(
+        loader=FileSystemLoader(folders),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    engine.filters |= {"rate": rate, "number": number, "size": size, "points": points}
+    style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704  our own file
+    return engine.get_template(template).render(style=style, **values)
+
+
 def rate(interval: Interval) -> str:
     """In per cent, with its interval."""
     return f"{100 * interval.value:.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+
+
+def points(change: float) -> str:
+    """A change of a rate in points, signed; nothing has no sign."""
+    told = f"{100 * change:+.1f}"
+    return "0.0" if told in ("+0.0", "-0.0") else told
 
 
 def number(value: float | None) -> str:

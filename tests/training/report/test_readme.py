@@ -1,6 +1,6 @@
 """The README tells every key of report.json; `python -m tests.training.report.test_readme` prints its table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -9,21 +9,25 @@ from pydantic import BaseModel
 from training.report import Report
 
 README = Path(__file__).parents[3] / "training" / "report" / "README.md"
-TOLD_ONCE = ("Interval", "Rates")  # they come back under many keys
+TOLD_ONCE = ("BundleHash", "Interval", "Rates")  # they come back under many keys
 
 
 def table() -> str:
-    told: set[str] = set()
-    return "\n".join(["| key | what it is |", "| --- | --- |", *_rows(Report, "", told)])
+    return key_table(Report)
 
 
-def _rows(part: type[BaseModel], prefix: str, told: set[str]) -> Iterator[str]:
+def key_table(report: type[BaseModel], leave_out: Sequence[str] = ()) -> str:
+    """A row for each key with what it is; keys in `leave_out` are not unfolded."""
+    return "\n".join(["| key | what it is |", "| --- | --- |", *_rows(report, "", set(), leave_out)])
+
+
+def _rows(part: type[BaseModel], prefix: str, told: set[str], leave_out: Sequence[str]) -> Iterator[str]:
     for name, field in part.model_fields.items():
         inner, step = _inside(field.annotation)
         yield f"| `{prefix}{name}` | {field.description} |"
-        if inner is not None and not (inner.__name__ in TOLD_ONCE and inner.__name__ in told):
+        if name not in leave_out and inner is not None and not (inner.__name__ in TOLD_ONCE and inner.__name__ in told):
             told.add(inner.__name__)
-            yield from _rows(inner, f"{prefix}{name}.{step}", told)
+            yield from _rows(inner, f"{prefix}{name}.{step}", told, leave_out)
 
 
 def _inside(kind: object) -> tuple[type[BaseModel] | None, str]:

@@ -48,7 +48,6 @@ class Metrics:
             "clips_dropped", "Utterances of those who agreed that are no clip, by reason", ["reason"]
         )
         self._swaps = self._counter("swaps", "Times the models that answer were replaced")
-        self._swap_failures = self._counter("swap_failures", "Models that a route leads to and that did not load")
         self._swap_alarm = Gauge(
             "earloop_swap_alarm", "1 while a route leads to a model that did not load", registry=self.registry
         )
@@ -114,15 +113,14 @@ class Metrics:
         """`reason` is the recorder's own word or the code of an error."""
         self._dropped.labels(reason).inc()
 
-    def swapped(self, *, revision: int, models: int, alarm: bool) -> None:
-        """New streams are heard by other models, of this revision of the catalog."""
+    def swapped(self) -> None:
         self._swaps.inc()
+
+    def lineup(self, *, revision: int, models: int, alarm: bool) -> None:
+        """New streams are heard by so many models, as the catalog says at this revision."""
         self._revision.set(revision)
         self._models.set(models)
         self._swap_alarm.set(alarm)
-
-    def swap_failed(self) -> None:
-        self._swap_failures.inc()
 
     def shadow_ended(self) -> None:
         self._shadow.inc()

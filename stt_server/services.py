@@ -6,41 +6,45 @@ import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from stt_server.catalog.importing import register_shipped
+from stt_server.catalog.places import bundle_folder
 from stt_server.collection.consent import load_terms
 from stt_server.collection.keeping import Rules
 from stt_server.collection.recorder import Recorder
 from stt_server.collection.ring import open_consents
 from stt_server.collection.sweep import Sweeping
 from stt_server.engine.engines import Engines
+from stt_server.engine.hotswap import Follower, first_lineup
 from stt_server.engine.limits import Limits
 from stt_server.engine.lineup import Lineup
-from stt_server.logs import EventLog
+from stt_server.engine.loading import Loader
 from stt_server.metrics import Metrics
-from stt_server.speech.bundle import find_bundle
+from stt_server.speech.bundle import find_bundle, load_bundle
 from stt_server.speech.golden import check_golden
 from stt_server.speech.recognizer import Recognizer as BundleRecognizer
 from stt_server.speech.recognizer import RecognizerSettings
-from stt_server.store import signing
+from stt_server.store import audit, signing
 from stt_server.store.clips import Allowance
 from stt_server.store.database import open_database
 from stt_server.store.objects import open_objects
 from stt_server.store.ring import open_ring
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
 
     from stt_server.collection.consent import Terms
     from stt_server.collection.ring import ConsentRing
     from stt_server.engine.interface import Recognizer
     from stt_server.settings import Settings
     from stt_server.store.database import Database
+    from stt_server.store.models import Model
     from stt_server.store.objects import ObjectStore
     from stt_server.store.ring import KeyRing
-
-log = EventLog("services")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,10 @@ class Services:
 
 @asynccontextmanager
 async def open_services(settings: Settings, recognizer: Recognizer | None = None) -> AsyncIterator[Services]:
-    """Open the database, load the model (unless one is given), start the engines; at the end close what is still open.
+    """Open the database, load the catalog's models, start the engines; at the end close what is still open.
 
-    Raises NotFound or BadBundle for a model that is not there or damaged, and what `open_database` raises.
+    A recognizer that is given hears everybody, whatever the catalog says. Raises NotFound or BadBundle for a model that
+    is not there or damaged, and what `open_database` raises.
     """
     metrics = Metrics(metadata.version("earloop"))
     terms = load_terms(settings.consent_words)
@@ -71,14 +76,44 @@ async def open_services(settings: Settings, recognizer: Recognizer | None = None
         _collection(settings, metrics, store) as (objects, recorder),
     ):
         secret = await store.run(signing.secret)
-        if recognizer is None:
-            recognizer = await asyncio.to_thread(load_recognizer, settings)
-        engines = Engines(Lineup.of(recognizer), limits(settings), metrics, count=settings.engines)
+        async with _engines(settings, metrics, store, objects, recognizer) as engines:
+            yield Services(settings, metrics, engines, store, keys, consents, terms, objects, recorder, secret)
+
+
+@asynccontextmanager
+async def _engines(
+    settings: Settings, metrics: Metrics, store: Database, objects: ObjectStore, recognizer: Recognizer | None
+) -> AsyncIterator[Engines]:
+    """Engines that run, over the one recognizer or over the catalog's models, which they follow."""
+    loader = Loader(partial(load_model, settings, objects))
+    try:
+        lineup = Lineup.of(recognizer) if recognizer else await _first_lineup(settings, store, loader)
+        engines = Engines(lineup, limits(settings), metrics, count=settings.engines)
+        follower = None if recognizer else Follower(store, engines, loader, metrics, settings.max_models)
         engines.start()
         try:
-            yield Services(settings, metrics, engines, store, keys, consents, terms, objects, recorder, secret)
+            if follower:
+                follower.start()
+            yield engines
         finally:
             engines.close()
+            if follower:
+                await follower.close()
+    finally:
+        loader.close()
+
+
+async def _first_lineup(settings: Settings, store: Database, loader: Loader) -> Lineup:
+    """The model that the settings name has a row in the catalog; what it says after that is loaded."""
+    own = await asyncio.to_thread(_register_own, settings, store)
+    return await first_lineup(store, loader, own, settings.max_models)
+
+
+def _register_own(settings: Settings, store: Database) -> Model:
+    found = find_bundle(settings.model, settings.data)
+    place = str(found.resolve()) if settings.model else found.name
+    bundle = load_bundle(found) if found.is_file() else None  # a zip: unpacked as long as this is held
+    return register_shipped(store, bundle.folder if bundle else found, place, audit.SERVER)
 
 
 @asynccontextmanager
@@ -119,14 +154,23 @@ async def _collection(
         await sweeping.close()
 
 
-def load_recognizer(settings: Settings) -> Recognizer:
-    """The bundle that the settings name, ready to recognise. Raises NotFound, BadBundle."""
-    folder = find_bundle(settings.model, settings.data)
-    recognizer = BundleRecognizer.load(folder, threads=settings.threads, settings=recognizer_settings(settings))
+def load_model(settings: Settings, objects: ObjectStore, model: Model, like: Sequence[Recognizer] = ()) -> Recognizer:
+    """A model of the catalog, ready to recognise. Blocking. Raises NotFound, BadBundle, Unavailable."""
+    return load_recognizer(settings, bundle_folder(objects, model, settings.data), like)
+
+
+def load_recognizer(
+    settings: Settings, folder: Path | None = None, like: Sequence[Recognizer] = ()
+) -> BundleRecognizer:
+    """A bundle, without `folder` the one that the settings name, ready to recognise. Raises NotFound, BadBundle."""
+    folder = folder or find_bundle(settings.model, settings.data)
+    alike = [each for each in like if isinstance(each, BundleRecognizer)]
+    recognizer = BundleRecognizer.load(
+        folder, threads=settings.threads, settings=recognizer_settings(settings), like=alike
+    )
     if settings.check_model:
         check_golden(recognizer)  # 0.1 s
     recognizer.warm(limits(settings).max_batch)
-    log.info("model_loaded", model=recognizer.name, language=recognizer.language, folder=str(folder))
     return recognizer
 
 

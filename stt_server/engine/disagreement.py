@@ -8,11 +8,11 @@ half-way to the next utterance. Words are compared as they stand.
 from __future__ import annotations
 
 from bisect import bisect
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from stt_server.speech.wer import count_errors
+from stt_server.store.shadow_days import Figures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,22 +20,12 @@ if TYPE_CHECKING:
     from stt_server.messages import Final
 
 
-@dataclass(frozen=True, slots=True)
-class Disagreement:
-    """`differing` of `utterances` have other words; `edits` are needed to make the `words` answered the shadow's."""
-
-    utterances: int = 0
-    differing: int = 0
-    words: int = 0
-    edits: int = 0
-
-
-def disagreement(answered: Sequence[Final], shadow: Sequence[Final]) -> Disagreement:
+def disagreement(answered: Sequence[Final], shadow: Sequence[Final]) -> Figures:
     """Of one session's finals, in order. An utterance that both left empty is none."""
     spoken = [final for final in answered if final.text] or list(answered[:1])
     pairs = zip((" ".join(final.text.split()) for final in spoken), _dealt(spoken, shadow), strict=True)
     found = [(count_errors([(said, heard)]), said != heard) for said, heard in pairs if said or heard]
-    return Disagreement(
+    return Figures(
         utterances=len(found),
         differing=sum(differs for _, differs in found),
         words=sum(errors.words for errors, _ in found),

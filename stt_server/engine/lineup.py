@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from stt_server.catalog.routing import Facts, choose, dice
+from stt_server.engine.trial import Tally, Trial
 from stt_server.errors import BadOption
 from stt_server.store.routes import Kind, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from stt_server.engine.interface import Recognizer
-    from stt_server.engine.trial import Tally, Trial
     from stt_server.messages import Open
+    from stt_server.store.models import Model
 
 PUBLIC = (Kind.LIVE, Kind.NAME, Kind.LANGUAGE)  # whoever asks may be heard by these; a canary answers for the live one
 
@@ -31,6 +32,15 @@ class Caller:
 
     person: str | None = None
     may_shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What the catalog says at one revision; `models` are those that the routes lead to, the most needed first."""
+
+    revision: int
+    routes: tuple[Route, ...]
+    models: tuple[Model, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,7 @@ class Pick:
 class Lineup:
     """Routes whose models are all loaded, by the model's id in the catalog; one of them is live.
 
-    `revision` is the catalog's. `alarm` says in words what could not be loaded, "" where all is well.
+    `revision` is the catalog's. `alarm` says what is wrong, such as models that did not load; "" where all is well.
     """
 
     routes: tuple[Route, ...]
@@ -81,6 +91,27 @@ class Lineup:
             if route.kind in PUBLIC:
                 found[route.key if route.kind == Kind.NAME else self.models[route.model_id].name] = None
         return tuple(found)
+
+    def after(self, catalog: Catalog, models: Mapping[str, Recognizer], alarm: str = "") -> Lineup:
+        """The line-up of these routes with these models. A route whose model is not among them stays as it is here,
+        and where there is none here, its sessions are the live model's.
+        """
+        before = {(route.kind, route.key): route for route in self.routes}
+        standing = (
+            route if route.model_id in models else before.get((route.kind, route.key)) for route in catalog.routes
+        )
+        routes = tuple(route for route in standing if route is not None and route.model_id in models)
+        used = {route.model_id: models[route.model_id] for route in routes}
+        return Lineup(routes, used, catalog.revision, alarm, self._trial_among(routes))
+
+    def _trial_among(self, routes: Sequence[Route]) -> Trial | None:
+        """That of the canary in these routes, begun anew where it or the live model is another one."""
+        leads = {route.kind: route.model_id for route in routes if not route.key}
+        if Kind.CANARY not in leads:
+            return None
+        pair = leads[Kind.CANARY], leads[Kind.LIVE]
+        same = self.trial is not None and (self.trial.canary_id, self.trial.live_id) == pair
+        return self.trial if same else Trial(*pair, Tally(), Tally())
 
     def pick(self, session: str, options: Open, caller: Caller) -> Pick:
         """What hears this session. Raises BadOption for a model that is not there, naming those that are."""

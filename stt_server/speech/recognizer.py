@@ -87,9 +87,13 @@ class Recognizer:
         lm: Path | None = None,
         decoder: str | None = None,
         settings: RecognizerSettings = RecognizerSettings(),
+        like: Sequence[Recognizer] = (),
     ) -> Self:
         """Open a bundle and its decoders. `lm` replaces its language model. The default decoder is `decoder`, else the
         one that uses `lm`, else that of the settings, else the bundle's.
+
+        Decoders that would be the same are shared with a recognizer in `like`, each of which has its bundle's own
+        language model: they are most of the work of loading.
 
         Raises NotFound, BadBundle, BadOption, and Unsupported where the packages of a decoder asked for are missing.
         """
@@ -98,15 +102,24 @@ class Recognizer:
         manifest, defaults = bundle.manifest, bundle.manifest.decoder
         model = AcousticModel.load(bundle.model_path(precision), threads=threads)
         _check_fit(manifest, model)
-        decoders = load_decoders(
-            manifest.alphabet,
-            lm or (bundle.path(manifest.lm) if manifest.lm else None),
-            alpha=defaults.alpha,
-            beta=defaults.beta,
-            beam=settings.beam or defaults.beam,
-            required=settings.decoder,
+        same = next((each for each in like if not lm and each.decodes_as(manifest, settings)), None)
+        decoders = (
+            same.decoders
+            if same
+            else load_decoders(
+                manifest.alphabet,
+                lm or (bundle.path(manifest.lm) if manifest.lm else None),
+                alpha=defaults.alpha,
+                beta=defaults.beta,
+                beam=settings.beam or defaults.beam,
+                required=settings.decoder,
+            )
         )
         return cls(bundle, model, decoders, settings)
+
+    def decodes_as(self, manifest: Manifest, settings: RecognizerSettings) -> bool:
+        """Whether a bundle with this manifest would decode with the same labels, language model and weights."""
+        return settings == self.settings and _decoding(manifest) == _decoding(self.bundle.manifest)
 
     @property
     def name(self) -> str:
@@ -242,6 +255,10 @@ def _check_fit(manifest: Manifest, model: AcousticModel) -> None:
     for field, said, found in facts:
         if said != found:
             raise BadBundle(f"the manifest's {field} say {said}, but the graph has {found}", field=field)
+
+
+def _decoding(manifest: Manifest) -> tuple[object, ...]:
+    return manifest.labels, manifest.lm.sha256 if manifest.lm else "", manifest.decoder
 
 
 def _endpointing(settings: RecognizerSettings, asked: Endpointing, manifest: Manifest) -> EndpointConfig:

@@ -41,8 +41,6 @@ def engines(first: Lineup, metrics: Metrics | None = None, *, count: int = 1, **
     try:
         yield made
     finally:
-        for toy in made.lineup.models.values():
-            toy.gate.set()
         made.close()
 
 
@@ -196,7 +194,8 @@ SHADOWED = (live("a"), Route(Kind.SHADOW, "", "b", 1.0, "en"))
 
 @contextmanager
 def shadowed(metrics: Metrics, **limits) -> Iterator[tuple[Engines, Toy, list[Shadow]]]:
-    candidate, whole = Toy("toy", "2", "ti"), []
+    candidate = Toy("toy", "2", "ti")
+    whole: list[Shadow] = []
     with engines(Lineup(SHADOWED, {"a": Toy("toy", "1", "la"), "b": candidate}), metrics, **limits) as running:
         running.compared = whole.append
         running.identify(lambda: Caller("ann", may_shadow=True))

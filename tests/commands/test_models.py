@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from stt_server import cli
-from stt_server.commands import models
+from stt_server.commands.models import bundles
 from stt_server.errors import BadBundle, NotFound
 from tests.bundles import GOLDEN
 
@@ -21,7 +21,7 @@ def data(tmp_path, tiny_bundle, monkeypatch):
     shutil.copytree(tiny_bundle, tmp_path / "data" / "models" / "kitchen")
     shutil.copytree(tiny_bundle, tmp_path / "bundles" / "tiny")
     monkeypatch.setenv("EARLOOP_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(models, "BUNDLES", tmp_path / "bundles")
+    monkeypatch.setattr(bundles, "BUNDLES", tmp_path / "bundles")
     return tmp_path / "data"
 
 
@@ -49,7 +49,7 @@ def test_list_says_which_is_damaged_and_goes_on(capsys, data):
 
 def test_list_says_when_there_is_none(capsys, data, monkeypatch):
     shutil.rmtree(data)
-    monkeypatch.setattr(models, "BUNDLES", data)
+    monkeypatch.setattr(bundles, "BUNDLES", data)
     assert run(capsys, "list")[1].startswith("there is no model")
 
 

@@ -33,7 +33,9 @@ MOST_SENTENCES: Final = 10_000
 MOST_TIMES: Final = 10_000
 LONGEST_SENTENCE: Final = 500
 MOST_CLIPS: Final = 500  # in one statement
+LONGEST_PLAIN: Final = 60  # letters of a title that become a name; there is room for an id behind them
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_OTHER: Final = re.compile(r"[^a-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,36 @@ def get(connection: Connection, name: str) -> Dataset:
     if row is None:
         raise NotFound(f"There is no dataset {name[:100]!r}; `earloop dataset list` shows all.", field="dataset")
     return _dataset(row, _said(connection, row.id))
+
+
+def find(connection: Connection, ref: str) -> Dataset:
+    """The dataset of this name, else of this id. Raises NotFound."""
+    name: str | None = connection.scalar(select(DATASETS.c.name).where(DATASETS.c.id == ref))
+    return get(connection, name if name is not None and _find(connection, ref) is None else ref)
+
+
+def made_by(connection: Connection, by: str) -> int:
+    """How many datasets this one has made."""
+    return connection.scalar(select(func.count()).select_from(DATASETS).where(DATASETS.c.created_by == by)) or 0
+
+
+def create_titled(connection: Connection, title: str, by: str, now: datetime, *, licence: str = "") -> Dataset:
+    """Make a dataset that somebody calls by any title, such as `Proof`; two of them may use the same.
+
+    Its name is the title in small letters, with the maker's id behind where another has that; the title is its
+    description. Raises BadOption for a title without letters, Conflict where this one has made it before.
+    """
+    plain = _OTHER.sub("-", title.casefold()).strip("-._")[:LONGEST_PLAIN]
+    if not plain:
+        raise BadOption("A dataset's name needs a letter or a digit.", field="name")
+    migrate.lock(connection)
+    name = plain
+    if _maker(connection, plain) not in (None, by):
+        name = _OTHER.sub("-", f"{plain}-{by}".casefold())
+    if (known := _find(connection, name)) is not None:
+        raise Conflict(f"You have a dataset {title!r} already; its dataset-id is {known}.", field="name")
+    create(connection, name, by, now, description=title, licence=licence)
+    return get(connection, name)
 
 
 def every(connection: Connection) -> list[Dataset]:
@@ -169,6 +201,11 @@ def _join(connection: Connection, dataset_id: str, ids: Select[tuple[str]], now:
 def _find(connection: Connection, name: str) -> str | None:
     found: str | None = connection.scalar(select(DATASETS.c.id).where(DATASETS.c.name == name))
     return found
+
+
+def _maker(connection: Connection, name: str) -> str | None:
+    made: str | None = connection.scalar(select(DATASETS.c.created_by).where(DATASETS.c.name == name))
+    return made
 
 
 def _query() -> Select[tuple[object, ...]]:

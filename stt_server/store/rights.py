@@ -18,13 +18,18 @@ class Scope(StrEnum):
     STREAM = "stream"  # have speech recognised
     CONTRIBUTE = "contribute"  # give clips
     TAG = "tag"  # judge clips
-    CURATE = "curate"  # settle what taggers disagree about, make datasets; brings contribute and tag with it
+    TRAIN = "train"  # make datasets and models of one's own; brings contribute with it
+    CURATE = "curate"  # settle what taggers disagree about, all datasets; brings contribute, tag and train with it
     MONITOR = "monitor"  # read metrics
     ADMIN = "admin"  # all of these
 
 
 ALL_SCOPES: Final = frozenset(Scope)
-_WITH: Final = {Scope.CURATE: {Scope.CONTRIBUTE, Scope.TAG}, Scope.ADMIN: ALL_SCOPES}  # what a scope brings with it
+_WITH: Final = {  # what a scope brings with it
+    Scope.TRAIN: {Scope.CONTRIBUTE},
+    Scope.CURATE: {Scope.CONTRIBUTE, Scope.TAG, Scope.TRAIN},
+    Scope.ADMIN: ALL_SCOPES,
+}
 
 
 class Purpose(StrEnum):

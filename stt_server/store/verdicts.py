@@ -52,6 +52,11 @@ def set_suspect(connection: Connection, clip_id: str, suspect: float) -> None:
     _write(connection, clip_id, {"suspect": suspect})
 
 
+def set_reference(connection: Connection, clip_id: str, text: str) -> None:
+    """What whoever brought it says it says; of this clip alone."""
+    connection.execute(update(CLIPS).where(CLIPS.c.id == clip_id).values(reference=text))
+
+
 def set_gold(connection: Connection, clip_id: str, *, gold: bool) -> None:
     """Whether it measures taggers; its duplicates do not."""
     connection.execute(update(CLIPS).where(CLIPS.c.id == clip_id).values(gold=gold))

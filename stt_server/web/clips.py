@@ -51,12 +51,12 @@ async def upload(request: web.Request) -> web.Response:
     """A recording with what its giver says of it; `check=only` keeps nothing and says how good it is."""
     services, only_check = services_of(request), request.query.get("check") == "only"
     if not only_check:
-        _require_collecting(request)
+        require_collecting(request)
     with reserved_place(services, live=False) as place, opened_form("audio") as form:
         said, file = parse_said(await _read(request, form)), _file(form)
-        basis = None if only_check else await _basis(request, said)
-        samples = await _decoded(file)
-        heard = await _recognised(services, samples, place)
+        basis = None if only_check else await basis_for(request, said)
+        samples = await decoded(file)
+        heard = await recognised(services, samples, place)
     quality = await asyncio.to_thread(quality_of, samples)
     problems = problems_of(quality, heard.text, said.script)
     if basis is None:
@@ -72,7 +72,7 @@ async def upload(request: web.Request) -> web.Response:
         reference=said.text,
         dataset=said.dataset,
     )
-    clip = await _keep(services, draft)
+    clip = await keep_clip(services, draft)
     return web.json_response({"id": clip.id, **_told(heard, samples, problems)}, status=201)
 
 
@@ -83,16 +83,16 @@ async def open_data(request: web.Request) -> web.Response:
     `X-API-Key`. The form has no place for a statement, so one may be in the URL's query, which is the user's to set.
     """
     services = services_of(request)
-    _require_collecting(request)
+    require_collecting(request)
     with reserved_place(services, live=False), opened_form("audio") as form:
         fields, file = await _read(request, form), _file(form)
-        basis = await _basis(request, parse_said(_stated_in_query(request)))
-        samples = await _decoded(file)
+        basis = await basis_for(request, parse_said(_stated_in_query(request)))
+        samples = await decoded(file)
     text, plugin = fields.get("transcript", ""), fields.get("plugin", "")
     model = f"{plugin} {fields['model']}" if fields.get("model") else plugin
     heard = Heard(text[:2000].strip(), model=model, language=_language(fields.get("lang", "")))
     draft = Draft(samples=samples, basis=basis, heard=heard, origin="ovos", protocol="ovos", device=device_of(request))
-    clip = await _keep(services, draft)
+    clip = await keep_clip(services, draft)
     return web.json_response({"id": clip.id}, status=201)
 
 
@@ -139,14 +139,15 @@ def _file(form: Form) -> IO[bytes]:
     return form.file
 
 
-def _require_collecting(request: web.Request) -> None:
+def require_collecting(request: web.Request) -> None:
+    """Raises Forbidden where nothing is kept: the server does not collect, or the request wants it so."""
     if not may_collect(request):
         raise Forbidden("The request says `collect=false`, and an upload is to be kept; `check=only` keeps nothing.")
     if not services_of(request).consents.collecting:
         raise Forbidden("This server keeps no clips; who runs it can switch that on with the setting `collect`.")
 
 
-async def _basis(request: web.Request, said: Said) -> Basis:
+async def basis_for(request: web.Request, said: Said) -> Basis:
     """Why this may be kept: what its giver states, else what they agreed to. Raises Forbidden."""
     person = await person_of(request, make=True)
     consent = services_of(request).consents.may_keep(person)
@@ -165,14 +166,16 @@ def _stated_in_query(request: web.Request) -> dict[str, str]:
     return {name: request.query[name] for name in ("statement", "licence", "dataset") if name in request.query}
 
 
-async def _decoded(file: IO[bytes]) -> Samples:
+async def decoded(file: IO[bytes]) -> Samples:
+    """A file's samples at 16 kHz, `LONGEST_S` at most. Raises BadAudio, Unsupported, TooLarge."""
+
     def decode() -> Samples:
         return read_audio(file, SAMPLE_RATE, max_s=LONGEST_S)  # type: ignore[arg-type] # a spooled file is one
 
     return await asyncio.to_thread(decode)
 
 
-async def _recognised(services: Services, samples: Samples, place: Place) -> Heard:
+async def recognised(services: Services, samples: Samples, place: Place) -> Heard:
     """All of it as one utterance, the way of every upload."""
     whole = Endpointing(enabled=False, max_utterance_ms=round(LONGEST_S * 1000))
     options = Open("clips", FILE_AUDIO, partials=False, live=False, endpointing=whole)
@@ -182,11 +185,12 @@ async def _recognised(services: Services, samples: Samples, place: Place) -> Hea
         for start in range(0, len(samples), BLOCK):
             yield samples[start : start + BLOCK].astype("<f4").tobytes()
 
-    said, by = await transcribe(session, pieces()), heard_by(services.engines.recognizer)
+    said, by = await transcribe(session, pieces()), heard_by(session.recognizer)
     return Heard(said.text, said.words, by.model, by.lm, by.language)
 
 
-async def _keep(services: Services, draft: Draft) -> KeptClip:
+async def keep_clip(services: Services, draft: Draft) -> KeptClip:
+    """It is kept when this returns. Raises as `keep`."""
     clip = await asyncio.to_thread(keep, services.store, services.objects, draft, services.recorder.rules)
     services.metrics.clip_kept(clip.origin)
     return clip

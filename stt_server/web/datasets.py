@@ -19,12 +19,14 @@ from stt_server.errors import BadOption, Unavailable
 from stt_server.store import datasets, snapshots
 from stt_server.store.rights import Purpose
 from stt_server.store.ring import now
+from stt_server.web.allowances import bound_on_datasets, check_room
+from stt_server.web.asked import given
 from stt_server.web.context import identity_of, services_of
 from stt_server.web.downloads import send
 from stt_server.web.payloads import read_json
 
 if TYPE_CHECKING:
-    from stt_server.store.database import Database
+    from stt_server.store.database import Connection, Database
     from stt_server.store.datasets import Dataset
 
 MAKING_S: Final = 120.0  # how long an answer waits for a snapshot; the making does not stop with it
@@ -83,9 +85,17 @@ async def listed(request: web.Request) -> web.Response:
 
 
 async def create(request: web.Request) -> web.Response:
-    """Make a dataset. Raises BadInput for a name that is none, Conflict for one that is taken."""
-    asked = await read_json(request, NewDataset)
-    made = await services_of(request).store.run(_create, asked, identity_of(request).id)
+    """Make a dataset: by a JSON body, or with any title by `?name=` alone.
+
+    Raises BadInput for a name that is none, Conflict for one that is taken, LimitReached for a key with as many as it
+    may have.
+    """
+    store, by, bound = services_of(request).store, identity_of(request).id, bound_on_datasets(request)
+    title = given(request, "name")
+    if title is None:
+        made = await store.run(_create, await read_json(request, NewDataset), by, bound)
+    else:
+        made = await store.run(_create_titled, title, by, bound)
     return web.json_response(_told(made), status=201)
 
 
@@ -164,6 +174,7 @@ def _number(text: str, field: str) -> int:
 
 def _told(dataset: Dataset) -> dict[str, Any]:
     return {
+        "dataset_id": dataset.id,
         "name": dataset.name,
         "description": dataset.description,
         "licence": dataset.licence,
@@ -184,13 +195,27 @@ def _every(database: Database) -> list[Dataset]:
 def _get(database: Database, name: str) -> Dataset:
     datasets.settle(database, now())
     with database.read() as connection:
-        return datasets.get(connection, name)
+        return datasets.find(connection, name)
 
 
-def _create(database: Database, asked: NewDataset, by: str) -> Dataset:
+def _create_titled(database: Database, title: str, by: str, bound: int) -> Dataset:
+    with database.write() as connection:
+        made = datasets.create_titled(connection, title, by, now())
+        _check_room(connection, by, bound)
+        return made
+
+
+def _check_room(connection: Connection, by: str, bound: int) -> None:
+    """Asked when the new one is there: making it has kept others out."""
+    do = "use one of them for more recordings"
+    check_room(datasets.made_by(connection, by) - 1, bound, what="datasets", do=do, setting="key_datasets")
+
+
+def _create(database: Database, asked: NewDataset, by: str, bound: int) -> Dataset:
     with database.write() as connection:
         more = {"description": asked.description, "licence": asked.licence}
         datasets.create(connection, asked.name, by, now(), **more)
+        _check_room(connection, by, bound)
         return datasets.get(connection, asked.name)
 
 

@@ -3,7 +3,7 @@
 | path | body |
 | --- | --- |
 | `/stt` | empty, unless JSON was asked for; the reason in `X-Earloop-Error` |
-| `/v1/audio/…`, `/v1/models` | OpenAI's `{"error":{"message","type","param","code"}}` |
+| `/v1/audio/…`; `/v1/models` where it is looked at | OpenAI's `{"error":{"message","type","param","code"}}` |
 | all others | `{"error":{"code","message","field"}}` |
 
 A fault of our own gets an id: the caller is told the id, the log has the traceback under it.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import secrets
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 RETRY_UNAVAILABLE_S: Final = 5
+_MODELS: Final = re.compile(r"(/v1)?/models(/[^/]*)?")
 
 log = EventLog("web")
 
@@ -75,8 +77,14 @@ def _response(request: web.Request, error: EarloopError, headers: dict[str, str]
         as_json = stt.wants_json(request.headers.get("Accept", ""))
         text, kind, more = stt.refusal(error, as_json=as_json)
         return web.Response(text=text, headers={**headers, **more, "Content-Type": kind}, status=status)
-    body = openai.refusal(error) if request.path.startswith(("/v1/audio/", "/v1/models")) else _own_shape(error)
+    body = openai.refusal(error) if _is_openais(request) else _own_shape(error)
     return web.Response(text=body, headers={**headers, "Content-Type": openai.JSON}, status=status)
+
+
+def _is_openais(request: web.Request) -> bool:
+    """Whether OpenAI's clients ask there; what makes and trains models is no interface of theirs."""
+    looked_at = request.method in {"GET", "HEAD"} and _MODELS.fullmatch(request.path)
+    return request.path.startswith("/v1/audio/") or bool(looked_at)
 
 
 def _own_shape(error: EarloopError) -> str:

@@ -1,10 +1,9 @@
-"""What watches a server: is it alive, may it be sent work, what has it measured, what does it run."""
+"""What watches a server: is it alive, may it be sent work, what has it measured."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from stt_server.protocols import openai
 from stt_server.web.context import services_of
 
 
@@ -16,7 +15,10 @@ async def healthz(request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """200 while new streams are welcome; 503 from the moment of SIGTERM on."""
+    """200 while new streams are welcome; 503 from the moment of SIGTERM on.
+
+    An `alarm` is for people: a model that was to answer did not load, and the one before it goes on.
+    """
     engines = services_of(request).engines
     ready = engines.ready
     said = {
@@ -25,6 +27,10 @@ async def readyz(request: web.Request) -> web.Response:
         "language": engines.language,
         "streams": engines.open_streams,
         "lag_ms": round(engines.lag_s * 1000),
+        "version": engines.recognizer.version,
+        "models": list(engines.models),
+        "revision": engines.lineup.revision,
+        "alarm": engines.lineup.alarm or None,
     }
     return web.json_response(said, status=200 if ready else 503)
 
@@ -33,9 +39,3 @@ async def metrics(request: web.Request) -> web.Response:
     """Prometheus text."""
     measured = services_of(request).metrics
     return web.Response(body=measured.render(), headers={"Content-Type": measured.CONTENT_TYPE})
-
-
-async def models(request: web.Request) -> web.Response:
-    """The names a client may ask for, as OpenAI's clients list them."""
-    body = openai.model_list(services_of(request).engines.models)
-    return web.Response(text=body, headers={"Content-Type": openai.JSON})

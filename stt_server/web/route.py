@@ -14,18 +14,25 @@ if TYPE_CHECKING:
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+VERSION: Final = "/v1"
 WEBSOCKET: Final = "WEBSOCKET"  # as a method: a GET that asks for the upgrade
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One thing that can be asked. `scope` None is open to everybody."""
+    """One thing that can be asked. `scope` None is open to everybody; with `bare` it answers without `/v1`, too."""
 
     method: str
     path: str
     handler: Handler
     scope: Scope | None
     summary: str
+    bare: bool = False
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where it is found."""
+        return (self.path, self.path.removeprefix(VERSION)) if self.bare else (self.path,)
 
 
 TABLE: Final = web.AppKey("routes", dict[Any, Any])  # {(method, path): Route}
@@ -33,7 +40,7 @@ TABLE: Final = web.AppKey("routes", dict[Any, Any])  # {(method, path): Route}
 
 def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
     """Add them to the router, and to the table that `route_of` looks into."""
-    app[TABLE] = {(route.method, route.path): route for route in routes}
+    app[TABLE] = {(route.method, path): route for route in routes for path in route.paths}
     for path in dict.fromkeys(path for _, path in app[TABLE]):
         if any((method, path) in app[TABLE] for method in (WEBSOCKET, "GET")):
             app.router.add_get(path, _answer)

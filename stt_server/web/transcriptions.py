@@ -1,4 +1,4 @@
-"""OpenAI's routes: a form with a file to text, in one piece or as events while it is recognised; models by name."""
+"""OpenAI's routes: a form with a file to text, in one piece or as events while it is recognised."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import IO, TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from stt_server.errors import NotFound
 from stt_server.messages import Open
 from stt_server.protocols import openai
 from stt_server.web.bodies import check_length
@@ -37,14 +36,12 @@ async def create(request: web.Request) -> web.StreamResponse:
         asked = openai.parse_form(form.fields)
         openai.require_file(present=form.file is not None)
         assert form.file is not None
-        openai.check_language(asked, services.engines.language)
         session = _open(asked, place, services)
         if asked.stream:
             return await _as_events(request, asked, session, form.file)
         said = await transcribe_file(session, form.file, services.settings.max_stream_s)
         body, kind = openai.answer(said, asked)
-        named = {"X-Earloop-Model": said.model, "X-Earloop-Language": said.language}
-        return web.Response(text=body, headers={**_headers(services, asked, kind), **named})
+        return web.Response(text=body, headers=_headers(session, asked, kind))
 
 
 async def translate(_: web.Request) -> web.Response:
@@ -52,27 +49,27 @@ async def translate(_: web.Request) -> web.Response:
     raise openai.no_translations()
 
 
-async def model(request: web.Request) -> web.Response:
-    """One model, as `models.retrieve` of the official client asks for it. Raises NotFound."""
-    name, known = request.match_info["model"], services_of(request).engines.models
-    if name not in known:
-        raise NotFound(f"There is no model {name[:40]!r} here; there is {', '.join(known)}.", field="model")
-    return web.Response(text=openai.model_entry(name), headers={"Content-Type": openai.JSON})
-
-
 def _open(asked: openai.Request, place: Place, services: Services) -> Session:
-    name = asked.model if asked.model in services.engines.models else None
+    """By the model of that name, else by that of the language, else by the live one. Raises BadOption."""
+    engines = services.engines
     options = Open(
         "openai",
         FILE_AUDIO,
-        model=name,
+        model=asked.model if asked.model in engines.models else None,
+        language=asked.language if asked.language and engines.has_language(asked.language) else None,
         hotwords=asked.hotwords,
         partials=False,
         live=False,
         endpointing=asked.endpointing,
         collect=asked.collect,
     )
-    return services.engines.open(options, place)
+    session = engines.open(options, place)
+    try:
+        openai.check_language(asked, session.recognizer.language)
+    except BaseException:
+        session.leave()
+        raise
+    return session
 
 
 async def _as_events(
@@ -80,7 +77,7 @@ async def _as_events(
 ) -> web.StreamResponse:
     """Deltas while the file is recognised. What goes wrong before the first has its status, later it is an event."""
     services = services_of(request)
-    stream = EventStream(request, _headers(services, asked, openai.EVENTS))
+    stream = EventStream(request, _headers(session, asked, openai.EVENTS))
     deltas = openai.Deltas(logprobs=asked.logprobs)
 
     async def tell(final: Utterance) -> None:
@@ -102,9 +99,10 @@ async def _as_events(
     return await stream.end()
 
 
-def _headers(services: Services, asked: openai.Request, kind: str) -> dict[str, str]:
+def _headers(session: Session, asked: openai.Request, kind: str) -> dict[str, str]:
     """What ran, whatever the client asked for, and what of its wishes changed nothing."""
-    engines = services.engines
-    headers = {"Content-Type": kind, "X-Earloop-Model": engines.name, "X-Earloop-Language": engines.language}
-    unheard = openai.ignored(asked, takes_hotwords=engines.recognizer.takes_hotwords)
+    ran = session.recognizer
+    named = {"X-Earloop-Model": ran.name, "X-Earloop-Version": ran.version, "X-Earloop-Language": ran.language}
+    headers = {"Content-Type": kind, **named}
+    unheard = openai.ignored(asked, takes_hotwords=ran.takes_hotwords)
     return {**headers, IGNORED: ", ".join(unheard)} if unheard else headers

@@ -24,7 +24,16 @@ from tests.web.keys import bearer, make_key, revoke, row_of, used_s
 
 ENDED = timedelta(seconds=-1)
 WITHDRAWAL = ("DELETE", "/v1/consent")
-EXAMPLES = {"name": "app.js", "model": "toy", "clip": "ab12", "lease": "cd34", "dataset": "kitchen", "number": "1"}
+EXAMPLES = {
+    "name": "app.js",
+    "model": "toy",
+    "clip": "ab12",
+    "lease": "cd34",
+    "dataset": "kitchen",
+    "number": "1",
+    "resource": "ab12",
+    "run": "ef56",
+}
 
 
 def documented() -> list[tuple[str, str, Scope | None]]:
@@ -52,7 +61,11 @@ async def status(http: aiohttp.ClientSession, server: Server, method: str, path:
         return refused.status
 
 
-BRINGS = {Scope.CONTRIBUTE: [Scope.CURATE], Scope.TAG: [Scope.CURATE]}  # who may do this, too
+BRINGS = {  # who may do this, too
+    Scope.CONTRIBUTE: [Scope.CURATE, Scope.TRAIN],
+    Scope.TAG: [Scope.CURATE],
+    Scope.TRAIN: [Scope.CURATE],
+}
 
 
 async def test_every_route_asks_for_the_scope_that_the_readme_names(start: Start, http, monkeypatch):

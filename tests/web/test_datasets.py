@@ -38,8 +38,11 @@ async def test_a_dataset_is_made_and_shown_with_its_script_and_what_was_said_of_
 ):
     made = {"name": "hall", "description": "for the hall", "licence": "CC0-1.0"}
     empty = {"script": [], "clips": 0, "hours": 0.0, "snapshots": 0, "said": {}}
-    assert await ask(http, server, "POST", "", made) == (201, made | empty)
-    assert await ask(http, server, "GET", "/hall") == (200, made | empty)
+    status, told = await ask(http, server, "POST", "", made)
+    ident = {"dataset_id": told["dataset_id"]}
+    assert (status, told) == (201, ident | made | empty)
+    assert await ask(http, server, "GET", "/hall") == (200, ident | made | empty)
+    assert await ask(http, server, "GET", f"/{told['dataset_id']}") == (200, ident | made | empty)
     assert [each["name"] for each in (await ask(http, server, "GET", ""))[1]["datasets"]] == ["hall", "kitchen"]
     script = [["stop", 50], ["go on", 1]]
     assert (await ask(http, server, "PUT", "/kitchen/script", {"script": script}))[1]["script"] == script

@@ -13,7 +13,7 @@ answer and cannot be honoured is refused, since the client could not read what w
 models is passed over and named in `X-Earloop-Ignored`.
 """
 
-from stt_server.protocols.openai.answers import JSON, TEXT, answer, model_entry, model_list
+from stt_server.protocols.openai.answers import JSON, TEXT, answer, model_entry, model_list, model_object
 from stt_server.protocols.openai.events import DONE, EVENTS, Deltas, failed
 from stt_server.protocols.openai.refusals import no_translations, refusal
 from stt_server.protocols.openai.request import Request, check_language, ignored, parse_form, require_file
@@ -31,6 +31,7 @@ __all__ = [
     "ignored",
     "model_entry",
     "model_list",
+    "model_object",
     "no_translations",
     "parse_form",
     "refusal",

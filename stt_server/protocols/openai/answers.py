@@ -90,15 +90,16 @@ def logprob(word: Word) -> float:
 
 def model_list(names: Sequence[str]) -> str:
     """The body of `GET /v1/models`."""
-    return json.dumps({"object": "list", "data": [_model(name) for name in names]})
+    return json.dumps({"object": "list", "data": [model_object(name) for name in names]})
 
 
 def model_entry(name: str) -> str:
     """The body of `GET /v1/models/NAME`."""
-    return json.dumps(_model(name))
+    return json.dumps(model_object(name))
 
 
-def _model(name: str) -> dict[str, Any]:
+def model_object(name: str) -> dict[str, Any]:
+    """An entry of the list."""
     return {"id": name, "object": "model", "created": 0, "owned_by": "earloop"}
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FORMATS: Final = ("json", "text", "srt", "vtt", "verbose_json")
 STREAMED: Final = ("json", "text")  # of which the events of a stream are the same
-MAX_KEYWORDS: Final = 500
+MAX_KEYWORDS: Final = 900  # with what a prompt lists, as many hotwords as a stream takes
 MAX_KEYWORD_LETTERS: Final = 10_000  # of all together; a stream takes 20,000 letters of hotwords
 MAX_PROMPT_PHRASES: Final = 100
 MAX_PHRASE_LETTERS: Final = 80
@@ -44,10 +44,6 @@ class Request:
     endpointing: Endpointing = field(default_factory=Endpointing)
     passed_over: tuple[str, ...] = ()
     collect: bool = True  # ours: whether what is said may be kept, if its speaker agreed
-
-    @property
-    def hotwords(self) -> tuple[str, ...]:
-        return (*self.keywords, *self.prompt)
 
 
 def parse_form(fields: Iterable[tuple[str, str]]) -> Request:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from stt_server.catalog.promotion import promote_within
-from stt_server.errors import Conflict
+from stt_server.errors import Conflict, LimitReached
 from stt_server.store import custom_models, models, routes
 from stt_server.store.ring import now
 from stt_server.store.routes import Action, Kind, Route
-from stt_server.web.allowances import bound_on_deployed, check_room, owner_of
+from stt_server.web.allowances import RETRY_S, bound_on_deployed, check_room, owner_of
 from stt_server.web.asked import given
 from stt_server.web.context import ANONYMOUS, identity_of, services_of
 from stt_server.web.model_records import check_name, record_of
@@ -38,8 +38,8 @@ async def deploy(request: web.Request) -> web.Response:
     ref, name = request.match_info["model"], given(request, "name")
     store, owner, bound = services_of(request).store, owner_of(request), bound_on_deployed(request)
     person = await person_of(request, make=True)
-    actor = identity_of(request).id
-    told = await store.run(_deploy, ref, name, owner, person.id if person else None, actor, bound)
+    actor, most = identity_of(request).id, services_of(request).settings.max_models
+    told = await store.run(_deploy, ref, name, owner, person.id if person else None, actor, bound, most)
     return web.json_response(told)
 
 
@@ -66,7 +66,14 @@ def end_deployment(database: Database, ident: str, owner: str) -> None:
 
 
 def _deploy(
-    database: Database, ref: str, name: str | None, owner: str, person_id: str | None, actor: str, bound: int
+    database: Database,
+    ref: str,
+    name: str | None,
+    owner: str,
+    person_id: str | None,
+    actor: str,
+    bound: int,
+    most: int,
 ) -> dict[str, Any]:
     with database.write() as connection:
         routes.lock(connection)
@@ -86,6 +93,7 @@ def _deploy(
                 routes.drop(connection, route, actor=actor, reason=f"called {name} from now on")
         for kind, key in keys:
             promote_within(connection, made, actor=actor, reason=REASON, kind=kind, key=key)
+        _check_loaded(connection, most)
         custom_models.set_deployed(connection, model.id, now(), name)
         return _record(connection, model.id, owner)
 
@@ -109,6 +117,15 @@ def _routes_of(connection: Connection, model: CustomModel) -> list[Route]:
     by_id = routes.find(connection, Kind.NAME, model.id)
     found = routes.of_model(connection, by_id.model_id) if by_id else []
     return [route for route in found if route.kind in (Kind.NAME, Kind.PERSON)]
+
+
+def _check_loaded(connection: Connection, most: int) -> None:
+    """Raises LimitReached where servers would have to load more models than they do, and one of them would be none."""
+    if len({route.model_id for route in routes.every(connection)}) > most:
+        raise LimitReached(
+            f"The server answers with {most} models at once; have one of them taken back, or its `max_models` raised.",
+            retry_after_s=RETRY_S,
+        )
 
 
 def _check_free(connection: Connection, name: str, model: CustomModel) -> None:

@@ -13,6 +13,7 @@ goodbye: such a stream is parked (`parking.py`).
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import WebSocketError, WSMsgType, web
@@ -206,7 +207,12 @@ class Pump:
                 await self._send(self._stream.session, item)
 
     def _open(self, options: Open) -> None:
-        """Raises Busy for one who got in without a place, in the belief that he would resume."""
+        """Raises Busy for one who got in without a place, in the belief that he would resume.
+
+        A protocol that has no word for the model can have it in the query: `/?model=NAME`.
+        """
+        if options.model is None:
+            options = replace(options, model=self._request.query.get("model") or None)
         self._stream.session = self._services.engines.open(options, self._place)
         self._place = None  # the session's from now on
         if options.resumable:

@@ -63,7 +63,7 @@ COMMANDS: Final = (
     Command("evaluate", "Measure a model bundle on the clips of a manifest."),
     Command("doctor", "Say what is installed and what is missing."),
     Command("models", "List, import, promote and trace models.", family=True),
-    Command("lm", "Build language models.", family=True),
+    Command("lm", "Build, tune, measure and change language models.", family=True),
     Command("corpora", "Fetch, check and convert recorded speech.", family=True),
     Command("keys", "Make, list and revoke API keys.", family=True),
     Command("clips", "Clips that are kept: list, import, remove.", family=True),

@@ -1,11 +1,10 @@
-"""`earloop lm build`: an ARPA language model from text files, by the trainer's own estimator (no torch needed)."""
+"""Text files as sentences, one a line, and what had to be left out of them."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,60 +12,24 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from stt_server.errors import BadInput, BadOption, NotFound
+from stt_server.errors import BadInput, NotFound
 from stt_server.speech.text import find_unspellable, normalize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-app = typer.Typer()
-
 SHOWN = 3  # lines left out that are named; the rest are counted
 
-
-@app.callback()
-def lm() -> None:
-    """Build language models."""
-
-
-@app.command()
-def build(
-    texts: Annotated[
-        list[str],
-        typer.Argument(metavar="TEXT", help="Text files, one sentence a line; .gz too; - is standard input."),
-    ],
-    output: Annotated[Path, typer.Option(help="The ARPA file to write; compressed when it ends in .gz.")],
-    order: Annotated[int, typer.Option(help="Words in the longest n-gram, 1 to 5.")] = 3,
-    cutoff: Annotated[
-        list[str] | None,
-        typer.Option(
-            help='Leave out n-grams seen so often or less, for each order: "0 0 1", 0,0,1, or one option each.'
-        ),
-    ] = None,
-    vocabulary: Annotated[int | None, typer.Option(help="Keep this many words, the most frequent.")] = None,
-    column: Annotated[
-        int | None,
-        typer.Option(help="Which tab-separated field holds the sentence, from 1; the last by default.", min=1),
-    ] = None,
-    normalized: Annotated[
-        bool, typer.Option("--normalize/--no-normalize", help="Lower-case, drop punctuation, put digits into words.")
-    ] = True,
-) -> None:
-    """Estimate a back-off model by modified Kneser-Ney smoothing and write it as ARPA."""
-    from training.lm import estimate, write_arpa
-
-    started = time.monotonic()
-    sentences = Sentences(column, normalized)
-    try:
-        model = estimate(sentences.read(texts), order, _cutoffs(cutoff or []), vocabulary)
-    finally:
-        sentences.report()
-    try:
-        write_arpa(model, output)
-    except OSError as error:
-        raise BadInput(f"{output}: cannot be written: {error.strerror}; choose another --output") from error
-    counts = ", ".join(f"{count} {n}-grams" for n, count in enumerate(model.counts, 1))
-    typer.echo(f"{output}: {counts} from {sentences.taken} sentences in {time.monotonic() - started:.1f} s", err=True)
+Texts = Annotated[
+    list[str], typer.Argument(metavar="TEXT", help="Text files, one sentence a line; .gz too; - is standard input.")
+]
+Column = Annotated[
+    int | None,
+    typer.Option(help="Which tab-separated field holds the sentence, from 1; the last by default.", min=1),
+]
+Normalized = Annotated[
+    bool, typer.Option("--normalize/--no-normalize", help="Lower-case, drop punctuation, put digits into words.")
+]
 
 
 @dataclass(slots=True)
@@ -110,14 +73,6 @@ class Sentences:
         if len(self.shown) < SHOWN:
             self.shown.append(f"{where}: left out, {unspellable[:10]!r} cannot be spelled a-z")
         return ""
-
-
-def _cutoffs(given: Sequence[str]) -> list[int]:
-    numbers = " ".join(given).replace(",", " ").split()
-    try:
-        return [int(number) for number in numbers]
-    except ValueError as error:
-        raise BadOption(f"--cutoff {' '.join(given)}: write whole numbers, as in 0,0,1", field="cutoff") from error
 
 
 @contextmanager

@@ -1,0 +1,29 @@
+"""`earloop lm …`: language models estimated, mixed, tuned, measured, looked into, changed, put into bundles."""
+
+from __future__ import annotations
+
+import typer
+
+from stt_server.commands.lm.attach import attach
+from stt_server.commands.lm.build import build
+from stt_server.commands.lm.evaluate import evaluate
+from stt_server.commands.lm.mix import mix
+from stt_server.commands.lm.show import show
+from stt_server.commands.lm.tune import tune
+from stt_server.commands.lm.words import words
+
+app = typer.Typer()
+
+
+@app.callback()
+def lm() -> None:
+    """Build, mix, tune, measure, show and change language models, and put them into bundles."""
+
+
+app.command()(build)
+app.command()(mix)
+app.command()(tune)
+app.command("eval")(evaluate)
+app.command()(show)
+app.command()(attach)
+app.command()(words)

@@ -1,0 +1,140 @@
+"""`earloop lm tune`: alpha and beta under which a bundle hears a manifest best."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stt_server.commands.lm.place import BundleName, tell
+from stt_server.commands.transcribe import progress_bar
+from stt_server.corpus import posteriors
+from stt_server.corpus.corpora import find_corpus
+from stt_server.errors import BadInput
+from stt_server.services import recognizer_settings
+from stt_server.settings import load_settings
+from stt_server.speech.bundle import find_bundle
+from stt_server.speech.decoder.choice import load_decoders
+from stt_server.speech.recognizer import Recognizer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stt_server.corpus.clip import Clip
+    from stt_server.corpus.posteriors import Posteriors
+    from stt_server.settings import Settings
+    from stt_server.speech.bundle import Bundle
+    from stt_server.speech.decoder.interface import Decoder
+    from training.lm.weighing import Trial, Tuned
+
+
+def tune(
+    bundle: BundleName,
+    manifest: Annotated[str, typer.Argument(help="A manifest's path, or a corpus by name; `kit` is the bundle's own.")],
+    lm: Annotated[Path | None, typer.Option(help="A language model instead of the bundle's.")] = None,
+    split: Annotated[str | None, typer.Option(help="train, dev or test; all of them by default.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only so many clips, spread over the manifest.", min=1)] = None,
+    trials: Annotated[int, typer.Option(help="Weights to try besides the bundle's.", min=1)] = 60,
+    beam: Annotated[int | None, typer.Option(help="Hypotheses kept; else the bundle's.", min=1, max=1000)] = None,
+    decoder: Annotated[str | None, typer.Option(help="The engine; else the bundle's.")] = None,
+    logprobs: Annotated[
+        Path | None, typer.Option(help="Keep what the model hears here (.npz), and take it from here the next time.")
+    ] = None,
+    no_vad: Annotated[bool, typer.Option("--no-vad", help="Hear each clip as one utterance.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find the weights of language model and words with the fewest word errors. The model hears each clip once."""
+    from training.lm.weighing import check_optuna
+    from training.lm.weighing import tune as search
+
+    check_optuna()
+    settings = load_settings()
+    recognizer = _ears(find_bundle(bundle, settings.data), settings)
+    clips = _clips(recognizer.bundle, manifest, split, settings.corpora, limit)
+    heard = _heard(recognizer, clips, logprobs, vad=not no_vad)
+    defaults = recognizer.bundle.manifest.decoder
+    with tempfile.TemporaryDirectory(prefix="earloop-lm-") as folder, progress_bar() as progress:
+        weighed = Weighed(recognizer.bundle, lm, decoder, beam, Path(folder))
+        task = progress.add_task("tuning", total=trials + 1)
+
+        def told(trial: Trial) -> None:
+            progress.update(task, advance=1, description=f"alpha {trial.alpha:.2f} beta {trial.beta:.2f}")
+
+        tuned = search(weighed, heard, (defaults.alpha, defaults.beta), trials, told)
+    _answer(tuned, weighed.engine, as_json=as_json)
+
+
+class Weighed:
+    """The decoders that are tried. The language model is made ready once, where the engine can take it so."""
+
+    def __init__(self, bundle: Bundle, lm: Path | None, engine: str | None, beam: int | None, folder: Path) -> None:
+        from training.lm.engine import engine_for
+
+        manifest = bundle.manifest
+        if lm is None and manifest.lm is None:
+            raise BadInput(f"the bundle {bundle.name} has no language model; name one with --lm", field="lm")
+        self._alphabet, self._beam = manifest.alphabet, beam or manifest.decoder.beam
+        self.engine = engine_for(manifest, engine)
+        given = lm if lm or manifest.lm is None else bundle.path(manifest.lm)
+        self._lm = _mapped(given, folder) if given and self.engine == "native" else given
+
+    def __call__(self, alpha: float, beta: float) -> Decoder:
+        decoders = load_decoders(
+            self._alphabet, self._lm, alpha=alpha, beta=beta, beam=self._beam, required=self.engine
+        )
+        return decoders[self.engine]
+
+
+def _mapped(lm: Path, folder: Path) -> Path:
+    """The model in the form that takes no time to load."""
+    from training.lm import ArpaModel, read_model, write_model
+
+    model = read_model(lm)
+    if not isinstance(model, ArpaModel):
+        return lm
+    write_model(model, folder / "tuned.lm")
+    return folder / "tuned.lm"
+
+
+def _ears(folder: Path, settings: Settings) -> Recognizer:
+    """The model with a greedy decoder: what it hears is decoded later, and often."""
+    return Recognizer.load(
+        folder, threads=settings.threads, decoder="greedy", settings=replace(recognizer_settings(settings), beam=None)
+    )
+
+
+def _clips(bundle: Bundle, name: str, split: str | None, corpora: Path | None, limit: int | None) -> list[Clip]:
+    if name == "kit" and bundle.manifest.kit:
+        name = str(bundle.path(bundle.manifest.kit))
+    clips = list(find_corpus(corpora, name).clips(split))
+    return clips if limit is None else clips[:: max(1, len(clips) // limit)][:limit]
+
+
+def _heard(recognizer: Recognizer, clips: Sequence[Clip], kept: Path | None, *, vad: bool) -> list[Posteriors]:
+    """From the file where that has them, else from the model."""
+    known_by = posteriors.mark(recognizer.bundle.manifest.models["fp32"].sha256, clips, vad=vad)
+    if kept and (found := posteriors.load(kept, known_by)) is not None:
+        tell(f"{kept}: what the model hears in {len(found)} clips")
+        return found
+    with progress_bar() as progress:
+        task = progress.add_task("hearing", total=len(clips))
+        heard = posteriors.hear(recognizer, clips, lambda done: progress.update(task, completed=done), vad=vad)
+    if kept:
+        posteriors.save(heard, kept, known_by)
+    return heard
+
+
+def _answer(tuned: Tuned, engine: str, *, as_json: bool) -> None:
+    rows = [("before", tuned.first), ("best", tuned.best)]
+    if as_json:
+        facts = {name: {"alpha": each.alpha, "beta": each.beta, "wer": each.wer} for name, each in rows}
+        typer.echo(json.dumps(facts | {"engine": engine, "trials": tuned.trials, "clips": len(tuned.best.pairs)}))
+        return
+    for name, each in rows:
+        typer.echo(f"{name:<8}alpha {each.alpha:6.3f}  beta {each.beta:6.3f}  WER {each.score().wer}")
+    tell(f"{tuned.trials} trials on {len(tuned.best.pairs)} clips, {engine}; other speech tells whether it holds:")
+    tell(f"`earloop lm attach … --alpha {tuned.best.alpha} --beta {tuned.best.beta}`, then `earloop evaluate`")

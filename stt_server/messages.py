@@ -42,8 +42,25 @@ class Endpointing:
 
 
 @dataclass(frozen=True, slots=True)
+class Grammar:
+    """What alone may be heard of an utterance: sentences in the notation of speech/decoder/notation.py, by line.
+
+    `literal` lines are phrases in which no mark has a meaning, but that one may be `[unk]`. `repeats`: an utterance is
+    any number of sentences, not one.
+    """
+
+    lines: tuple[str, ...]
+    literal: bool = False
+    repeats: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """A stream's options. `model` None means the live one; `decoder` None means the model's own default.
+
+    `boosts` are those of hotwords that have one of their own, and `hints` hotwords that somebody else's text named:
+    one that cannot be spelled is left out. `lm` is one of the server's language models by name, `beam` how many
+    prefixes are searched; None is the server's choice.
 
     `collect` False: nothing of it is kept, whatever its speaker agreed to. `device` is a label for what is kept.
 
@@ -57,6 +74,11 @@ class Open:
     language: str | None = None
     decoder: str | None = None
     hotwords: tuple[str, ...] = ()
+    boosts: tuple[tuple[str, float], ...] = ()
+    hints: tuple[str, ...] = ()
+    grammar: Grammar | None = None
+    lm: str | None = None
+    beam: int | None = None
     partials: bool = True
     live: bool = True
     acknowledge: bool = False
@@ -198,12 +220,13 @@ Event = Ready | Resumed | SpeechStarted | SpeechStopped | Partial | Final | Hear
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """All finals of a finished session, as uploads answer with it."""
+    """All finals of a finished session, as uploads answer with it. `version` is the model's name with its version."""
 
     model: str
     language: str
     audio_s: float
     finals: tuple[Final, ...] = field(default=())
+    version: str = ""
 
     @property
     def text(self) -> str:

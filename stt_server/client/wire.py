@@ -51,11 +51,21 @@ def open_message(options: Open) -> str:
         "open",
         **asdict(options.audio),
         **_given(model=options.model, language=options.language, decoder=options.decoder),
-        hotwords=options.hotwords,
+        hotwords=_hotwords(options),
+        **_given(grammar=_grammar(options), lm=options.lm, beam=options.beam),
         partials=options.partials,
         endpointing=_given(**asdict(options.endpointing)),
         **_given(resumable=options.resumable or None),
     )
+
+
+def _hotwords(options: Open) -> list[str | dict[str, str | float]]:
+    boosts = dict(options.boosts)
+    return [{"phrase": each, "boost": boosts[each]} if each in boosts else each for each in options.hotwords]
+
+
+def _grammar(options: Open) -> dict[str, object] | None:
+    return asdict(options.grammar) if options.grammar else None
 
 
 def parse(message: str | bytes) -> Event | Pong | None:
@@ -99,7 +109,7 @@ def refusal(status: int, retry_after: str | None, body: bytes, address: str) -> 
 def _ready(said: Mapping[str, Any]) -> Ready:
     audio = messages.AudioSpec(said["encoding"], said["sample_rate"], said["channels"])
     token, resume_s = said.get("resume"), said.get("resume_s", 0.0)
-    return Ready(said["session"], said["model"], said["language"], audio, token, resume_s)
+    return Ready(said["session"], said["model"], said["language"], audio, token, resume_s, said.get("version", ""))
 
 
 def _resumed(said: Mapping[str, Any]) -> Resumed:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from stt_server.errors import BadOption
 from stt_server.messages import AudioSpec, Encoding, Endpointing, Open
+from stt_server.protocols import wishes
+from stt_server.protocols.wishes import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 PROTOCOL: Final = "native"
-MAX_HOTWORDS: Final = 500
 MAX_DEVICE: Final = 100  # letters
 
 _TIMES: Final = ("silence_ms", "min_utterance_ms", "max_utterance_ms")
@@ -29,6 +30,9 @@ _OPEN: Final = (
     "language",
     "decoder",
     "hotwords",
+    "grammar",
+    "lm",
+    "beam",
     "partials",
     "endpointing",
     "resumable",
@@ -48,13 +52,18 @@ def from_message(given: Mapping[str, Any]) -> Open:
         _whole("sample_rate", options.get("sample_rate", 16_000)),
         _whole("channels", options.get("channels", 1)),
     )
+    hotwords, boosts = wishes.hotwords(options.get("hotwords", []))
     return Open(
         PROTOCOL,
         audio,
         model=_text("model", options.get("model")),
         language=_text("language", options.get("language")),
         decoder=_text("decoder", options.get("decoder")),
-        hotwords=_hotwords(options.get("hotwords", [])),
+        hotwords=hotwords,
+        boosts=boosts,
+        grammar=wishes.grammar(options.get("grammar")),
+        lm=_text("lm", options.get("lm")),
+        beam=_whole("beam", options["beam"]) if "beam" in options else None,
         partials=_truth("partials", options.get("partials", True)),
         endpointing=_endpointing(options.get("endpointing", {})),
         resumable=_truth("resumable", options.get("resumable", False)),
@@ -64,13 +73,13 @@ def from_message(given: Mapping[str, Any]) -> Open:
 
 
 def from_query(pairs: Iterable[tuple[str, str]]) -> Open:
-    """The options of a query string, `hotwords` repeated for each. Raises BadOption naming the field."""
+    """The options of a query string; `hotwords` and lines of `grammar` repeat. Raises BadOption naming the field."""
     pairs = list(pairs)
     _refuse_unknown([name for name, _ in pairs], _IN_QUERY)
     options: dict[str, Any] = {}
     endpointing: dict[str, Any] = {}
     for name, text in pairs:
-        if name == "hotwords":
+        if name in {"hotwords", "grammar"}:
             options.setdefault(name, []).append(text)
         elif name in options or name in endpointing:
             raise BadOption(f"{name} is in the query more than once; say it once.", field=name)
@@ -85,7 +94,7 @@ def from_query(pairs: Iterable[tuple[str, str]]) -> Open:
 
 def _typed(name: str, text: str) -> object:
     """The value that a query's text stands for."""
-    if name in {"sample_rate", "channels"}:
+    if name in {"sample_rate", "channels", "beam"}:
         return _number(name, text)
     if name in {"partials", "endpointing", "resumable", "collect"}:
         if text.casefold() not in _TRUTH:
@@ -103,7 +112,7 @@ def _number(name: str, text: str) -> int:
 def _endpointing(value: object) -> Endpointing:
     if not isinstance(value, dict):
         example = '{"enabled": true, "silence_ms": 600}'
-        raise BadOption(f"endpointing must be an object such as {example}, not {_shown(value)}.", field="endpointing")
+        raise BadOption(f"endpointing must be an object such as {example}, not {shown(value)}.", field="endpointing")
     _refuse_unknown(value, _ENDPOINTING, "endpointing.")
     given = {name: item for name, item in value.items() if item is not None}
     times = {name: _whole(name, given[name]) for name in _TIMES if name in given}
@@ -115,33 +124,25 @@ def _encoding(value: object) -> Encoding:
         if value == encoding:
             return encoding  # type: ignore[no-any-return]
     allowed = ", ".join(get_args(Encoding))
-    raise BadOption(f"encoding must be one of {allowed}, not {_shown(value)}.", field="encoding")
+    raise BadOption(f"encoding must be one of {allowed}, not {shown(value)}.", field="encoding")
 
 
 def _whole(name: str, value: object) -> int:
     if type(value) is not int:  # a bool is an int too, but not here
-        raise BadOption(f"{name} must be a whole number, not {_shown(value)}.", field=name)
+        raise BadOption(f"{name} must be a whole number, not {shown(value)}.", field=name)
     return value
 
 
 def _truth(name: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise BadOption(f"{name} must be true or false, not {_shown(value)}.", field=name)
+        raise BadOption(f"{name} must be true or false, not {shown(value)}.", field=name)
     return value
 
 
 def _text(name: str, value: object) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise BadOption(f"{name} must be text, not {_shown(value)}.", field=name)
+        raise BadOption(f"{name} must be text, not {shown(value)}.", field=name)
     return value or None
-
-
-def _hotwords(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
-        raise BadOption(f"hotwords must be an array of strings, not {_shown(value)}.", field="hotwords")
-    if len(value) > MAX_HOTWORDS:
-        raise BadOption(f"{len(value)} hotwords are too many; send at most {MAX_HOTWORDS}.", field="hotwords")
-    return tuple(value)
 
 
 def _refuse_unknown(names: Iterable[str], known: tuple[str, ...], prefix: str = "") -> None:
@@ -149,10 +150,4 @@ def _refuse_unknown(names: Iterable[str], known: tuple[str, ...], prefix: str = 
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"the options are {', '.join(known)}."
-            raise BadOption(f"There is no option {prefix}{_shown(name)[1:-1]}: {hint}", field=f"{prefix}{name[:60]}")
-
-
-def _shown(value: object) -> str:
-    """A value as a sentence can hold it: a client may send a megabyte where a number is due."""
-    text = ascii(value)
-    return text if len(text) <= 40 else f"{text[:36]} …{text[-1]}"
+            raise BadOption(f"There is no option {prefix}{shown(name)[1:-1]}: {hint}", field=f"{prefix}{name[:60]}")

@@ -16,7 +16,19 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from stt_server.errors import BadInput, BadOption, EarloopError
-from stt_server.messages import Audio, AudioSpec, Command, Event, Finish, Finished, Flush, Heard, Open, Partial
+from stt_server.messages import (
+    Audio,
+    AudioSpec,
+    Command,
+    Event,
+    Finish,
+    Finished,
+    Flush,
+    Grammar,
+    Heard,
+    Open,
+    Partial,
+)
 from stt_server.messages import Final as Utterance
 from stt_server.protocols.codec import Message, Reply, close_code, parse_object
 from stt_server.protocols.vosk_json import final_result, partial_result
@@ -32,7 +44,7 @@ class VoskConfig:
     sample_rate: int = DEFAULT_RATE
     words: bool = True
     max_alternatives: int = 0
-    phrases: tuple[str, ...] = ()
+    grammar: Grammar | None = None
     collect: bool = True  # ours: whether what is said may be kept, if its speaker agreed
     device: str = ""  # ours, too
 
@@ -103,7 +115,7 @@ class VoskCodec:
         options = Open(
             self.name,
             audio,
-            hotwords=config.phrases,
+            grammar=config.grammar,
             acknowledge=True,
             collect=config.collect,
             device=config.device,
@@ -133,7 +145,7 @@ def merged(config: VoskConfig, given: object) -> VoskConfig:
     if "words" in given:
         changes["words"] = bool(given["words"])
     if "phrase_list" in given:
-        changes["phrases"] = _phrases(given["phrase_list"])
+        changes["grammar"] = _grammar(given["phrase_list"])
     if "collect" in given:
         changes["collect"] = given["collect"] is True  # anything but a plain yes keeps nothing
     if "device" in given:
@@ -152,10 +164,12 @@ def _whole(name: str, value: object) -> int:
     return int(number)
 
 
-def _phrases(value: object) -> tuple[str, ...]:
-    """The phrases to prefer. Names such as `[unk]` are symbols of vosk's grammar, not words."""
-    if value is None:
-        return ()
+def _grammar(value: object) -> Grammar | None:
+    """The phrases that alone may be heard, any number of them in an utterance; `[unk]` among them lets others be
+    heard, as `[unk]`. An empty list is none, as with the original.
+    """
+    if value is None or value == []:
+        return None
     if not isinstance(value, list) or not all(isinstance(phrase, str) for phrase in value):
         raise BadOption("config.phrase_list must be an array of strings.", field="config.phrase_list")
-    return tuple(phrase for phrase in value if phrase.strip() and not phrase.startswith("["))
+    return Grammar(tuple(value), literal=True, repeats=True)

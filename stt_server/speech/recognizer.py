@@ -21,11 +21,11 @@ from stt_server.messages import AudioSpec, Final, Open, Transcript
 from stt_server.speech.acoustic import AcousticModel
 from stt_server.speech.bundle import load_bundle
 from stt_server.speech.decoder.choice import load_decoders
+from stt_server.speech.decoder.hotwords import spell_hotwords
 from stt_server.speech.endpoint import EndpointConfig
 from stt_server.speech.features import LogMel
 from stt_server.speech.segment import Grid
 from stt_server.speech.stream import SAMPLE_RATE, Shared, Stream
-from stt_server.speech.text import normalize
 from stt_server.speech.vad import VadConfig
 
 if TYPE_CHECKING:
@@ -40,10 +40,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-# The reference decoder compiles them into patterns for every final, on the thread that all streams share: a mebibyte of
-# hotwords held that thread for 8 s, as much as is allowed here holds it for a tenth of one.
-MAX_HOTWORDS = 1000
-MAX_HOTWORD_LETTERS = 20_000
+MAX_BEAM = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +129,7 @@ class Recognizer:
     @property
     def takes_hotwords(self) -> bool:
         """Whether hotwords change what a stream hears that leaves the choice of the decoder to us."""
-        return self.decoders[self.default_decoder].takes_hotwords
+        return "hotwords" in self.decoders[self.default_decoder].takes
 
     @property
     def version(self) -> str:
@@ -152,10 +149,12 @@ class Recognizer:
     def open(self, options: Open) -> Stream:
         """A new stream. Raises BadOption naming the option that cannot be."""
         self._check(options)
-        phrases = (normalize(phrase, drop_unspellable=True) for phrase in options.hotwords)
-        options = replace(options, hotwords=tuple(phrase for phrase in phrases if phrase))
+        decoder = self.decoders[options.decoder or self.default_decoder]
+        _check_search(options, decoder)
+        boosts = spell_hotwords(options, self.bundle.manifest.alphabet)
+        options = replace(options, hotwords=tuple(boosts), boosts=tuple(boosts.items()), hints=())
         endpointing = _endpointing(self.settings, options.endpointing, self.bundle.manifest)
-        return Stream(self._shared, options, endpointing, self.decoders[options.decoder or self.default_decoder])
+        return Stream(self._shared, options, endpointing, decoder)
 
     def accept(self, stream: Stream, data: bytes) -> None:
         """Take audio in. Raises BadAudio, then the stream keeps what it had, and Conflict after `finish`."""
@@ -206,7 +205,7 @@ class Recognizer:
     def transcript(self, stream: Stream) -> Transcript:
         """Take the events of a stream that is done; its finals."""
         finals = tuple(event for event in self.take(stream) if isinstance(event, Final))
-        return Transcript(self.name, self.language, stream.audio_s, finals)
+        return Transcript(self.name, self.language, stream.audio_s, finals, self.version)
 
     def _work_through(self, stream: Stream) -> None:
         while stream.ready:
@@ -223,16 +222,19 @@ class Recognizer:
             raise BadOption(
                 f"there is no decoder {options.decoder[:60]!r} here; choose one of: {have}", field="decoder"
             )
-        _check_hotwords(options.hotwords)
+        if options.lm is not None:
+            raise BadOption(f"there is no language model {options.lm[:60]!r} here", field="lm")
 
 
-def _check_hotwords(hotwords: tuple[str, ...]) -> None:
-    if len(hotwords) > MAX_HOTWORDS:
-        raise BadOption(f"{len(hotwords)} hotwords are too many; send at most {MAX_HOTWORDS}", field="hotwords")
-    letters = sum(map(len, hotwords))
-    if letters > MAX_HOTWORD_LETTERS:
-        message = f"the hotwords are {letters} letters long; send at most {MAX_HOTWORD_LETTERS}"
-        raise BadOption(message, field="hotwords")
+def _check_search(options: Open, decoder: Decoder) -> None:
+    """Raise BadOption for what the decoder cannot be asked for."""
+    asked = {"hotwords": options.hotwords, "boosts": options.boosts, "grammar": options.grammar, "beam": options.beam}
+    for name, wish in asked.items():
+        if wish and name not in decoder.takes:
+            able = "send none, or ask for the decoder native where the server has it"
+            raise BadOption(f"the decoder {decoder.name} takes no {name}; {able}", field=name)
+    if options.beam is not None and not 1 <= options.beam <= MAX_BEAM:
+        raise BadOption(f"beam must be 1 to {MAX_BEAM}, not {options.beam}", field="beam")
 
 
 def offline(options: Open | None = None) -> Open:

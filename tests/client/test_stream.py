@@ -30,6 +30,7 @@ from stt_server.messages import (
     Finish,
     Finished,
     Flush,
+    Grammar,
     Open,
     Ready,
 )
@@ -69,6 +70,10 @@ async def test_all_options_reach_the_server():
         language="en",
         decoder="greedy",
         hotwords=("earloop", "lights"),
+        boosts=(("earloop", 8.5),),
+        grammar=Grammar(("turn on", "[unk]"), literal=True),
+        lm="home",
+        beam=20,
         partials=False,
         endpointing=Endpointing(enabled=False, silence_ms=300, min_utterance_ms=50, max_utterance_ms=9000),
     )

@@ -18,7 +18,7 @@ from tests.fuzz.talk import SOUNDS
 
 SPOKEN = Transcript("m", "en", 1.0, tuple(sound for sound in SOUNDS if isinstance(sound, Final)))
 REFUSAL_BYTES = 4096
-MAX_HOTWORDS = 600  # 500 keywords and what a prompt lists
+MAX_HOTWORDS = 1000  # keywords and what a prompt lists
 
 
 @both_runs
@@ -65,7 +65,7 @@ def test_any_form_is_a_request_or_a_typed_error(nightly: bool):
             assert len(body) <= REFUSAL_BYTES
         else:
             assert isinstance(asked, openai.Request)
-            assert len(asked.hotwords) <= MAX_HOTWORDS
+            assert len(asked.keywords + asked.prompt) <= MAX_HOTWORDS
             for field in openai.ignored(asked, takes_hotwords=False):  # they go into a header
                 assert field.isascii()
                 assert field.isprintable()

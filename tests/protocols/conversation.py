@@ -85,7 +85,20 @@ def _shown(command: object) -> str:
     spec = command.audio
     parts = [f"{command.protocol} {spec.encoding} {spec.sample_rate} {spec.channels}"]
     plain = Open(command.protocol, spec)
-    names = "model", "language", "decoder", "hotwords", "partials", "live", "acknowledge", "resumable"
+    names = (
+        "model",
+        "language",
+        "decoder",
+        "hotwords",
+        "boosts",
+        "grammar",
+        "lm",
+        "beam",
+        "partials",
+        "live",
+        "acknowledge",
+        "resumable",
+    )
     changed = [name for name in names if getattr(command, name) != getattr(plain, name)]
     parts += [f"{name}={getattr(command, name)!r}" for name in changed]
     if command.endpointing != plain.endpointing:

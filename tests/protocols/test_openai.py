@@ -117,8 +117,8 @@ def test_what_cannot_be_is_refused_with_the_field_and_what_can(fields, param, wo
 
 
 def test_too_many_keywords_are_refused():
-    with pytest.raises(BadOption, match="at most 500"):
-        openai.parse_form([("keywords[]", "word")] * 501)
+    with pytest.raises(BadOption, match="at most 900"):
+        openai.parse_form([("keywords[]", "word")] * 901)
 
 
 def test_keywords_of_too_many_letters_are_refused_and_long_phrases_of_a_prompt_passed_over():
@@ -181,8 +181,9 @@ def test_the_phrases_of_a_prompt_are_bounded():
     assert len(asked(prompt=",".join(f"word{i}" for i in range(5000))).prompt) == 100
 
 
-def test_keywords_and_the_prompts_phrases_become_hotwords():
-    assert openai.parse_form([("prompt", "ear, loop"), ("keywords[]", "vosk")]).hotwords == ("vosk", "ear", "loop")
+def test_keywords_are_hotwords_and_the_prompts_phrases_hints():
+    request = openai.parse_form([("prompt", "ear, loop"), ("keywords[]", "vosk")])
+    assert (request.keywords, request.prompt) == (("vosk",), ("ear", "loop"))
 
 
 def test_what_has_no_effect_is_named():
@@ -198,8 +199,8 @@ def test_what_has_no_effect_is_named():
     assert openai.ignored(openai.parse_form(fields), takes_hotwords=True) == dead
 
 
-@pytest.mark.parametrize(("takes_hotwords", "names"), [(True, ()), (False, ("keywords", "prompt"))])
-def test_hotwords_have_an_effect_where_the_decoder_takes_them(takes_hotwords, names):
+@pytest.mark.parametrize(("takes_hotwords", "names"), [(True, ()), (False, ("prompt",))])
+def test_a_prompts_phrases_have_an_effect_where_the_decoder_takes_them(takes_hotwords, names):
     request = asked(keywords="vosk", prompt="ear, loop", temperature="0", model="whisper-1")
     assert openai.ignored(request, takes_hotwords=takes_hotwords) == names
 

@@ -1,4 +1,5 @@
 import itertools
+import re
 import tracemalloc
 from dataclasses import replace
 
@@ -8,7 +9,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stt_server.errors import BadAudio, BadOption, Conflict, Internal
-from stt_server.messages import AudioSpec, Endpointing, Final, Finished, Open, Partial, SpeechStarted, SpeechStopped
+from stt_server.messages import (
+    AudioSpec,
+    Endpointing,
+    Final,
+    Finished,
+    Grammar,
+    Open,
+    Partial,
+    SpeechStarted,
+    SpeechStopped,
+)
 from stt_server.speech.pcm import AudioFormat, encode_pcm
 from stt_server.speech.recognizer import Recognizer, RecognizerSettings
 from stt_server.speech.resample import resample
@@ -390,9 +401,38 @@ def test_what_is_not_there_is_named_in_a_short_sentence(tiny, name):
     assert len(caught.value.message) < 200
 
 
-def test_hotwords_are_normalised_and_those_that_cannot_be_spelled_are_left_out(tiny):
-    stream = tiny.open(Open("test", hotwords=("Bedroom 2!", "光", "  ", "Lou's")))
-    assert stream.options.hotwords == ("bedroom two", "lou's")
+def test_hotwords_are_normalised_and_hints_that_cannot_be_spelled_left_out(tiny):
+    stream = tiny.open(Open("test", hotwords=("Bedroom 2!", "Lou's"), hints=("光", "  ", "Ear", "lou's")))
+    assert stream.options.hotwords == ("bedroom two", "lou's", "ear")
+
+
+@pytest.mark.parametrize("phrase", ["光", "  ", "?!"])
+def test_a_hotword_that_cannot_be_spelled_is_named(tiny, phrase):
+    with pytest.raises(BadOption, match=re.escape(repr(phrase))) as caught:
+        tiny.open(Open("test", hotwords=("ear", phrase)))
+    assert caught.value.field == "hotwords"
+
+
+@pytest.mark.parametrize(
+    ("decoder", "name", "wish"),
+    [
+        ("greedy", "hotwords", ("ear",)),
+        ("greedy", "grammar", Grammar(("stop",))),
+        ("greedy", "beam", 10),
+        ("reference", "grammar", Grammar(("stop",))),
+        ("reference", "boosts", (("ear", 3.0),)),
+    ],
+)
+def test_what_a_decoder_cannot_be_asked_for_is_refused(tiny, decoder, name, wish):
+    with pytest.raises(BadOption, match=f"{decoder} takes no {name}") as caught:
+        tiny.open(replace(Open("test", decoder=decoder), **{name: wish}))
+    assert caught.value.field == name
+
+
+def test_a_language_model_that_there_is_not_is_refused(tiny):
+    with pytest.raises(BadOption, match="no language model 'medicine'") as caught:
+        tiny.open(Open("test", lm="medicine"))
+    assert caught.value.field == "lm"
 
 
 def test_a_stream_may_ask_for_its_own_silence(tiny):

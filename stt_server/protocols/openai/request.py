@@ -92,9 +92,10 @@ def check_language(asked: Request, spoken: str) -> None:
 
 
 def ignored(asked: Request, *, takes_hotwords: bool) -> tuple[str, ...]:
-    """The fields that were sent and change nothing: fit for a header, for their names are ours."""
-    unheard = {"keywords": bool(asked.keywords), "prompt": bool(asked.prompt)} if not takes_hotwords else {}
-    return (*(name for name, is_sent in unheard.items() if is_sent), *asked.passed_over)
+    """The fields that were sent and change nothing: fit for a header, for their names are ours. Not keywords: a decoder
+    that takes none refuses them.
+    """
+    return (*(("prompt",) if asked.prompt and not takes_hotwords else ()), *asked.passed_over)
 
 
 class _Fields:

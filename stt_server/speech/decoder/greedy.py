@@ -18,7 +18,7 @@ class GreedyDecoder:
     """Needs numpy alone, so it is always there."""
 
     name = "greedy"
-    takes_hotwords = False
+    takes = frozenset[str]()
 
     def __init__(self, alphabet: Alphabet) -> None:
         self.alphabet = alphabet

@@ -46,6 +46,6 @@ class Decoder(Protocol):
     """Shared by all streams; holds no utterance."""
 
     name: str
-    takes_hotwords: bool  # else they are accepted and change nothing
+    takes: frozenset[str]  # what a stream may ask for: of "hotwords", "boosts", "grammar", "beam"
 
     def open(self, hotwords: tuple[str, ...] = ()) -> Decoding: ...

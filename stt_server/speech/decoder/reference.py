@@ -35,7 +35,7 @@ class ReferenceDecoder:
     """`lm` is an ARPA file, plain or gzipped, or None for a beam search over letters alone."""
 
     name = "reference"
-    takes_hotwords = True
+    takes = frozenset({"hotwords"})
 
     def __init__(self, alphabet: Alphabet, lm: Path | None, *, alpha: float, beta: float, beam: int) -> None:
         self.alphabet, self.beam = alphabet, beam

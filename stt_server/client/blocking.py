@@ -128,7 +128,7 @@ async def _recognize(url: str, chunks: Iterable[bytes], options: Open | None, ho
         events = [event async for event in stream.converse(_each(chunks))]
     finals = tuple(event for event in events if isinstance(event, Final))
     audio_s = next(event.audio_s for event in events if isinstance(event, Finished))
-    return Transcript(stream.ready.model, stream.ready.language, audio_s, finals)
+    return Transcript(stream.ready.model, stream.ready.language, audio_s, finals, stream.ready.version)
 
 
 async def _each(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:

@@ -126,6 +126,15 @@ class Engines:
         """The names a client may ask for."""
         return self.lineup.names
 
+    def has_language(self, language: str) -> bool:
+        """Whether a model is there for those who say that they speak it, beside the live one."""
+        return self.lineup.has_language(language)
+
+    @property
+    def personal(self) -> bool:
+        """Whether it matters for the choice of a model who speaks."""
+        return self.lineup.personal
+
     def _tell(self, shadow: Shadow) -> None:
         self.compared(shadow)
 

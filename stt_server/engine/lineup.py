@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from stt_server.catalog.routing import Facts, choose, dice
+from stt_server.catalog.routing import Facts, choose, dice, primary, tag
 from stt_server.engine.trial import Tally, Trial
 from stt_server.errors import BadOption
 from stt_server.store.routes import Kind, Route
@@ -83,6 +83,16 @@ class Lineup:
         """The id of the model that a route without a key leads to; None where there is no such route."""
         return next((route.model_id for route in self.routes if route.kind == kind), None)
 
+    def has_language(self, language: str) -> bool:
+        """Whether a route is there for a language tag."""
+        keys = {route.key for route in self.routes if route.kind == Kind.LANGUAGE}
+        return not keys.isdisjoint({tag(language), primary(language)})
+
+    @property
+    def personal(self) -> bool:
+        """Whether anybody has a model of their own."""
+        return any(route.kind == Kind.PERSON for route in self.routes)
+
     @property
     def names(self) -> tuple[str, ...]:
         """What a client may ask for: the live model's name, those that have a route, and the models of languages."""
@@ -115,11 +125,12 @@ class Lineup:
 
     def pick(self, session: str, options: Open, caller: Caller) -> Pick:
         """What hears this session. Raises BadOption for a model that is not there, naming those that are."""
-        facts = Facts(session, options.model, options.language, caller.person, caller.may_shadow)
+        may_shadow = caller.may_shadow and options.collect
+        facts = Facts(session, options.model, options.language, caller.person, may_shadow)
         if options.model is not None and not self._has_route(options.model):
             if options.model != self.live.name:
                 return Pick(self._named(options.model))
-            facts = Facts(session, None, None, None, caller.may_shadow)  # whoever asks for the live one gets it
+            facts = Facts(session, may_shadow=may_shadow)  # whoever asks for the live one gets it
         choice = choose(facts, self.routes, dice(session))
         shadow = self.models[choice.shadow_id] if choice.shadow_id is not None else None
         tally = self.trial.tally_of(choice.model_id) if self.trial else None

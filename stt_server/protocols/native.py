@@ -164,6 +164,8 @@ def _ready(event: Ready) -> dict[str, Any]:
     audio = event.audio
     spec = {"encoding": audio.encoding, "sample_rate": audio.sample_rate, "channels": audio.channels}
     said = {"session": event.session, "model": event.model, "language": event.language, **spec}
+    if event.version:
+        said["version"] = event.version
     return {**said, "resume": event.resume, "resume_s": event.resume_s} if event.resume else said
 
 

@@ -19,9 +19,10 @@ from aiohttp import web
 
 from stt_server.collection.keeping import Basis, Heard
 from stt_server.collection.tap import LEAD_S, Tap
+from stt_server.engine.lineup import Caller
 from stt_server.store.rights import Scope
 from stt_server.web.context import services_of
-from stt_server.web.people import contributor_of
+from stt_server.web.people import contributor_of, may_collect, person_of
 from stt_server.web.route import route_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Speaker:
 
     person: Person
     device: str
+    keeps: bool  # the request lets it be kept
 
 
 _speaker: ContextVar[Speaker | None] = ContextVar("speaker", default=None)
@@ -46,12 +48,13 @@ _speaker: ContextVar[Speaker | None] = ContextVar("speaker", default=None)
 
 @web.middleware
 async def collect(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Note who speaks, where anything is collected. Raises as `contributor_of`."""
+    """Note who speaks, where anything is collected or anybody has a model of their own. Raises as `contributor_of`."""
     route, services = route_of(request), services_of(request)
-    if route is None or route.scope is not Scope.STREAM or not services.consents.collecting:
+    matters = services.consents.collecting or services.engines.personal
+    if route is None or route.scope is not Scope.STREAM or not matters:
         return await handler(request)
-    person = await contributor_of(request)
-    before = _speaker.set(Speaker(person, device_of(request)) if person else None)
+    person = await (person_of(request) if services.engines.personal else contributor_of(request))
+    before = _speaker.set(Speaker(person, device_of(request), may_collect(request)) if person else None)
     try:
         return await handler(request)
     finally:
@@ -59,20 +62,30 @@ async def collect(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def watch(services: Services) -> None:
-    """Give every session that opens for somebody who agreed its tap."""
+    """Give every session that opens for somebody who agreed its tap, and let the choice of a model know who speaks."""
 
     def opened(session: Session) -> None:
         speaker = _speaker.get()
-        if speaker and session.options.collect and (given := services.consents.may_keep(speaker.person)):
+        if speaker and session.options.collect and (given := _given(services, speaker)):
             session.witness = _tap(services, session, speaker, given)
 
+    def caller() -> Caller:
+        speaker = _speaker.get()
+        return Caller(speaker.person.id, _given(services, speaker) is not None) if speaker else Caller()
+
     services.engines.watch(opened)
+    services.engines.identify(caller)
+
+
+def _given(services: Services, speaker: Speaker) -> Consent | None:
+    """By what the speech at hand may be kept and used."""
+    return services.consents.may_keep(speaker.person) if speaker.keeps else None
 
 
 def speaker_id() -> str | None:
     """Whose speech the request at hand brings, as far as it may be kept."""
     speaker = _speaker.get()
-    return speaker.person.id if speaker else None
+    return speaker.person.id if speaker and speaker.keeps else None
 
 
 def device_of(request: web.Request) -> str:
@@ -92,7 +105,7 @@ def heard_by(recognizer: Recognizer, decoder: str | None = None) -> Heard:
 
 
 def _tap(services: Services, session: Session, speaker: Speaker, given: Consent) -> Tap:
-    settings, recognizer, options = services.settings, services.engines.recognizer, session.options
+    settings, options = services.settings, session.options
 
     def basis() -> Basis | None:
         consent = services.consents.may_keep(speaker.person)
@@ -103,7 +116,7 @@ def _tap(services: Services, session: Session, speaker: Speaker, given: Consent)
         options,
         longest_s=settings.max_utterance_s + settings.max_queue_s + LEAD_S,
         share=settings.collect_share,
-        heard=heard_by(recognizer, options.decoder),
+        heard=heard_by(session.recognizer, options.decoder),
         device=options.device or speaker.device,
         basis=basis,
         offer=services.recorder.offer,

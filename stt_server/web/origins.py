@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stt_server.web.route import Handler
 
 PREFLIGHT_S: Final = "600"  # how long a browser remembers what it may
-EXPOSED: Final = "Retry-After, X-Earloop-Error, X-Earloop-Language, X-Earloop-Model"
+EXPOSED: Final = "Retry-After, X-Earloop-Error, X-Earloop-Language, X-Earloop-Model, X-Earloop-Version"
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 

@@ -88,11 +88,11 @@ def _heard_all(session: Session, feeding: asyncio.Task[int]) -> bool:
 
 async def _hear(session: Session, tell: Tell | None) -> Transcript:
     """All finals. Raises what the session failed with."""
-    language, finals = "", []
+    language, version, finals = "", "", []
     async for event in session.events():
         match event:
             case Ready():
-                language = event.language
+                language, version = event.language, event.version
             case Utterance():
                 finals.append(event)
                 if tell is not None:
@@ -100,7 +100,7 @@ async def _hear(session: Session, tell: Tell | None) -> Transcript:
             case Failed():
                 raise event.error
             case Finished():
-                return Transcript(event.model, language, event.audio_s, tuple(finals))
+                return Transcript(event.model, language, event.audio_s, tuple(finals), version)
     raise Unavailable("The stream was closed before its end; send it again.")
 
 

@@ -27,28 +27,29 @@ if TYPE_CHECKING:
 
 
 async def stt(request: web.Request) -> web.Response:
-    """A file, or raw audio recognised while it arrives."""
+    """A file, or raw audio recognised while it arrives; by the model that `model` in the query names, if it does."""
     services, began = services_of(request), asyncio.get_running_loop().time()
     bound = services.settings.max_body_mb << 20
     check_length(request.content_length, bound)
     body = Body(request.content, bound, Pace(request.content, services.settings.idle_timeout_s))
     head = await body.head(rules.HEAD_BYTES)
     spec = rules.raw_spec(sniff(head), head, request.query, request.headers.get("Content-Type", ""))
-    said = await (_of_file(body, services) if spec is None else _of_raw(body, spec, services))
+    model = request.query.get("model") or None
+    said = await (_of_file(body, services, model) if spec is None else _of_raw(body, spec, services, model))
     as_json = rules.wants_json(request.headers.get("Accept", ""))
     text, kind = rules.answer(said, as_json=as_json, took_s=asyncio.get_running_loop().time() - began)
     return _answer(text, kind, said)
 
 
-async def _of_file(body: Body, services: Services) -> Transcript:
+async def _of_file(body: Body, services: Services, model: str | None) -> Transcript:
     with reserved_place(services, live=False) as place, await body.spooled() as file:
-        session = services.engines.open(Open("stt", FILE_AUDIO, partials=False, live=False), place)
+        session = services.engines.open(Open("stt", FILE_AUDIO, model=model, partials=False, live=False), place)
         return await transcribe_file(session, file, services.settings.max_stream_s)
 
 
-async def _of_raw(body: Body, spec: AudioSpec, services: Services) -> Transcript:
+async def _of_raw(body: Body, spec: AudioSpec, services: Services, model: str | None) -> Transcript:
     with reserved_place(services, live=True) as place:
-        session = services.engines.open(Open("stt", spec, partials=False), place)
+        session = services.engines.open(Open("stt", spec, model=model, partials=False), place)
         return await transcribe(session, body.pieces())
 
 
@@ -64,5 +65,6 @@ def reserved_place(services: Services, *, live: bool) -> Iterator[Place]:
 
 def _answer(text: str, kind: str, said: Transcript) -> web.Response:
     """An answer that names what ran, whatever the client asked for."""
-    headers = {"Content-Type": kind, "X-Earloop-Model": said.model, "X-Earloop-Language": said.language}
+    ran = {"X-Earloop-Model": said.model, "X-Earloop-Version": said.version, "X-Earloop-Language": said.language}
+    headers = {"Content-Type": kind, **ran}
     return web.Response(text=text, headers=headers)

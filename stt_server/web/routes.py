@@ -8,6 +8,8 @@ from aiohttp import web
 
 from stt_server.store.rights import Scope
 from stt_server.web import (
+    bundles,
+    catalog,
     clips,
     consents,
     curation,
@@ -16,8 +18,10 @@ from stt_server.web import (
     deploying,
     description,
     health,
+    jobs,
     keys,
     login,
+    notify,
     page,
     parking,
     resources,
@@ -119,6 +123,24 @@ ROUTES: Final = (
     Route("POST", "/v1/datasets/{dataset}/snapshots", datasets.make, Scope.CURATE, "make one"),
     Route("GET", "/v1/datasets/{dataset}/snapshots/{number}/export", datasets.export, Scope.CURATE, "one, as files"),
     Route("GET", "/v1/datasets/{dataset}/diff", datasets.diff, Scope.CURATE, "in what two of them differ"),
+    Route("GET", "/v1/catalog/models", catalog.listed, Scope.CURATE, "all models of the catalog"),
+    Route("POST", "/v1/catalog/models", bundles.create, Scope.ADMIN, "import one: a zipped bundle"),
+    Route("GET", "/v1/catalog/models/{ref}", catalog.show, Scope.CURATE, "one of them"),
+    Route("DELETE", "/v1/catalog/models/{ref}", catalog.delete, Scope.ADMIN, "delete one that answers nobody"),
+    Route("POST", "/v1/catalog/models/{ref}/promote", catalog.promote, Scope.ADMIN, "let it answer from now on"),
+    Route("GET", "/v1/catalog/models/{ref}/lineage", catalog.lineage, Scope.CURATE, "what it learned from"),
+    Route("GET", "/v1/catalog/clips/{clip}/lineage", catalog.clip_lineage, Scope.CURATE, "what learned from a clip"),
+    Route("POST", "/v1/catalog/rollback", catalog.rollback, Scope.ADMIN, "back to the model before"),
+    Route("GET", "/v1/catalog/routes", catalog.list_routes, Scope.CURATE, "which model answers whom"),
+    Route("DELETE", "/v1/catalog/routes/{kind}", catalog.delete_route, Scope.ADMIN, "end a canary or shadow"),
+    Route("DELETE", "/v1/catalog/routes/{kind}/{key}", catalog.delete_route, Scope.ADMIN, "end another route"),
+    Route("GET", "/v1/catalog/history", catalog.history, Scope.CURATE, "what was done to routes, and by whom"),
+    Route("GET", "/v1/jobs", jobs.listed, Scope.CURATE, "training jobs, the newest first"),
+    Route("POST", "/v1/jobs", jobs.create, Scope.ADMIN, "ask for a training run"),
+    Route("GET", "/v1/jobs/{job}", jobs.show, Scope.CURATE, "how one stands, with its last lines"),
+    Route("POST", "/v1/jobs/{job}/cancel", jobs.cancel, Scope.ADMIN, "end one"),
+    Route("POST", "/v1/jobs/{job}/retry", jobs.retry, Scope.ADMIN, "begin one again that failed or was cancelled"),
+    Route("GET", "/v1/jobs/{job}/report", jobs.report, Scope.CURATE, "the page of its gate"),
     Route("GET", "/metrics", health.metrics, Scope.MONITOR, "measurements for Prometheus"),
 )
 
@@ -132,6 +154,7 @@ def application(services: Services) -> web.Application:
     app[ACCESS] = Access(services)
     parking.install(app, services)
     watch(services)
+    notify.install(app, services)
     app.on_response_prepare.extend([page.add_headers, origins.add_headers])
     app.on_cleanup.append(settle)
     app.cleanup_ctx.append(tagging.appraise)

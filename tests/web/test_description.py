@@ -37,7 +37,7 @@ def test_what_needs_no_scope_needs_no_key_in_the_description():
 def test_every_error_a_request_can_meet_has_its_code_in_the_description():
     schema = described()["components"]["schemas"]["Error"]
     codes = schema["properties"]["error"]["properties"]["code"]["enum"]
-    assert set(codes) == _kinds() - {"bad_bundle"}  # which only commands meet
+    assert set(codes) == _kinds()
 
 
 async def test_the_server_gives_it_to_everybody_with_its_version(server: Server, http):

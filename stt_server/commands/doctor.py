@@ -30,6 +30,7 @@ EXTRAS: Final = (
     Extra("reference", "beam search behind finals", ("pyctcdecode",)),
     Extra("av", "reads mp4, m4a, webm, mpeg and aac", ("av",)),
     Extra("train", "trains and exports models", ("torch", "onnx", "onnxscript")),
+    Extra("tune", "finds the weights of language models", ("optuna",)),
 )
 PROGRAMS: Final = {"espeak-ng": "synthetic speech for training", "flite": "synthetic speech for training"}
 

@@ -1,0 +1,86 @@
+"""A language model for the native decoder: ARPA, plain or gzipped, or the binary form of LM_FORMAT.md, mapped."""
+
+from __future__ import annotations
+
+import ctypes
+import gzip
+import mmap
+import weakref
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stt_server.errors import BadBundle, NotFound
+from stt_server.speech.decoder.library import Refused, load_library
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from stt_server.speech.decoder.library import Library
+
+PIECE = 1 << 20
+MAGIC = b"EARLOOPL"
+KENLM_MAGIC = b"mmap lm http://kheafield.com/code"
+
+
+class NgramModel:
+    """Words and n-grams, shared by decoders and threads. `handle` is for the library; `source` keeps mapped bytes."""
+
+    def __init__(self, library: Library, handle: int, source: object = None) -> None:
+        self.library, self.handle, self._source = library, handle, source
+        self.order: int = library.lm_order(handle)
+        weakref.finalize(self, library.arpa_free, handle)
+
+    def knows(self, word: str) -> bool:
+        """Whether the model has a word, `<s>`, `</s>` and `<unk>` among them."""
+        return word == "<unk>" or bool(self._id(word))
+
+    def score(self, words: Sequence[str], word: str) -> float:
+        """The logarithm to base 10 of a word's probability behind others, `<s>` first where they begin a sentence."""
+        history = np.array([self._id(each) for each in words], np.uint32)
+        logprob: float = self.library.lm_score(self.handle, history.ctypes.data, len(history), self._id(word))
+        return logprob
+
+    def _id(self, word: str) -> int:
+        number: int = self.library.lm_find(self.handle, word.encode())
+        return number
+
+
+def read_model(path: Path) -> NgramModel:
+    """A language model by its first bytes, whatever its name.
+
+    Raises NotFound, BadBundle with the line or the field that is wrong, and Unsupported without a library.
+    """
+    library = load_library()
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(KENLM_MAGIC))
+        if head.startswith(KENLM_MAGIC):
+            raise Refused("this is KenLM's binary form; give the ARPA file it was built from")
+        return _map(library, path) if head.startswith(MAGIC) else _parse(library, path, head.startswith(b"\x1f\x8b"))
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no language model {path}") from error
+    except (Refused, OSError, EOFError, zlib.error) as error:
+        raise BadBundle(f"{path.name} is not a language model that can be read: {error}", field="lm") from error
+
+
+def _parse(library: Library, path: Path, is_packed: bool) -> NgramModel:
+    arpa = library.arpa_new()
+    try:
+        with gzip.open(path) if is_packed else path.open("rb") as file:
+            while piece := file.read(PIECE):
+                library.arpa_feed(arpa, piece, len(piece))
+        library.arpa_close(arpa)
+    except BaseException:
+        library.arpa_free(arpa)
+        raise
+    return NgramModel(library, arpa)
+
+
+def _map(library: Library, path: Path) -> NgramModel:
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    data = np.frombuffer(mapped, np.uint8)  # keeps the mapping open
+    return NgramModel(library, library.map_new(ctypes.c_void_p(data.ctypes.data), len(data)), data)

@@ -1,0 +1,276 @@
+"""Our own prefix beam search, in C++ (`native.cpp`): partials and finals from one search, with a word n-gram.
+
+It hears every frame once, so partials come from the same prefixes as the final, and what all prefixes share is settled:
+no later word takes it back. Steps let go of Python's lock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import weakref
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stt_server.errors import BadInput
+from stt_server.speech.decoder.interface import Hypothesis, TimedWord
+from stt_server.speech.decoder.library import Refused, Weights, load_library
+from stt_server.speech.decoder.model import read_model
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from stt_server.speech.alphabet import Alphabet
+    from stt_server.speech.decoder.interface import LogProbs
+    from stt_server.speech.decoder.library import Library
+
+LN10 = 2.302585092994046
+HOTWORD_BOOST = 6.0  # of each word of a phrase
+WORD_START = "▁"  # of pieces of words, as SentencePiece writes it
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How wide to search. Scores are natural logarithms; alpha and beta weigh as pyctcdecode's do.
+
+    A word's score is alpha · ln 10 · (log10 probability, and `oov` for a word that the model lacks) + beta.
+    """
+
+    oov: float = -10.0  # log10, for every six letters of an unknown word, at least once
+    margin: float = 14.0  # prefixes so much worse than the best are dropped
+    least_logprob: float = -5.0  # of a label in a frame, unless it is the best
+    labels: int = 40  # tried in a frame at most
+    work: int = 2000  # extensions tried in a frame at most
+    closed: bool = False  # no words but the language model's
+    look_ahead: bool = True
+
+
+class NativeDecoder:
+    """`labels` are what label 1 and later write, pieces of words beginning with `▁` where a word begins.
+
+    `lm` is an ARPA file, plain or gzipped, or a `.lm` file; None for a search over labels alone. Raises NotFound and
+    BadBundle for a file that is not there or cannot be read, Unsupported where the extension was not built.
+    """
+
+    name = "native"
+    takes_hotwords = True
+
+    def __init__(
+        self,
+        labels: Alphabet | Sequence[str],
+        lm: Path | None,
+        *,
+        alpha: float,
+        beta: float,
+        beam: int,
+        search: Search = Search(),
+    ) -> None:
+        self.library, self.beam = load_library(), beam
+        self.lm = None if lm is None else read_model(lm)
+        spellings, boundaries = _spellings(labels)
+        self.labels = len(spellings)
+        weights = Weights(
+            alpha, beta, alpha * LN10 * search.oov, search.margin, search.least_logprob,
+            search.labels, search.work, search.closed, search.look_ahead,
+        )  # fmt: skip
+        text, ends = _joined(spellings)
+        model = self.lm.handle if self.lm else None
+        self.handle: int = self.library.decoder_new(
+            model, text, ends.ctypes.data, boundaries, self.labels, ctypes.byref(weights)
+        )
+        weakref.finalize(self, _free_decoder, self.library, self.handle, self.lm)
+
+    def open(self, hotwords: tuple[str, ...] = ()) -> NativeDecoding:
+        return self.begin(Hotwords.of(dict.fromkeys(hotwords, HOTWORD_BOOST)))
+
+    def begin(self, hotwords: Hotwords | None = None, *, beam: int | None = None) -> NativeDecoding:
+        """Start an utterance with hotwords of its own, and a beam."""
+        return NativeDecoding(self, hotwords, beam or self.beam)
+
+    def resume(self, saved: bytes, hotwords: Hotwords | None = None, *, beam: int | None = None) -> NativeDecoding:
+        """Go on where `saved` was. Raises BadInput for bytes that another decoder or version saved, or damaged ones."""
+        decoding = self.begin(hotwords, beam=beam)
+        decoding.restore(saved)
+        return decoding
+
+
+class Hotwords:
+    """Phrases with boosts, made once and usable by any number of streams."""
+
+    def __init__(self, boosts: Mapping[str, float]) -> None:
+        """`boosts` of normalised phrases: what each word of the phrase adds to the score of a prefix."""
+        library = load_library()
+        ordered = sorted((" ".join(phrase.split()), boost) for phrase, boost in boosts.items())
+        whole = {phrase: boost * (1 + phrase.count(" ")) for phrase, boost in ordered if phrase}
+        phrases = sorted(whole, key=str.encode)
+        text, ends = _joined(phrases)
+        amounts = np.array([whole[phrase] for phrase in phrases], np.float32)
+        self.handle: int = library.hotwords_new(text, ends.ctypes.data, amounts.ctypes.data, len(phrases))
+        weakref.finalize(self, library.hotwords_free, self.handle)
+
+    @classmethod
+    def of(cls, boosts: Mapping[str, float]) -> Hotwords | None:
+        """None for none."""
+        return cls(boosts) if any(phrase.strip() for phrase in boosts) else None
+
+
+class NativeDecoding:
+    """One utterance; one thread at a time."""
+
+    def __init__(self, decoder: NativeDecoder, hotwords: Hotwords | None, beam: int) -> None:
+        self._decoder, self._library, self._hotwords = decoder, decoder.library, hotwords
+        self._settled: tuple[TimedWord, ...] = ()
+        self._settled_letters = 0  # of the settled words, each with the space behind it
+        self.handle: int = self._library.stream_new(decoder.handle, beam, hotwords.handle if hotwords else None)
+        weakref.finalize(self, _free_stream, self._library, self.handle, decoder, hotwords)
+
+    def step(self, logprobs_TV: LogProbs) -> None:
+        step_together([self], [logprobs_TV])
+
+    def partial(self) -> Hypothesis:
+        """The best prefix; `stable` is what all that are left share, so no later answer takes it back."""
+        return self._read(final=False).hypothesis(self._settled, self._settled_letters)
+
+    def final(self) -> Hypothesis:
+        return self.finals(1)[0]
+
+    def finals(self, count: int) -> tuple[Hypothesis, ...]:
+        """The likeliest utterances, at most `count` of them, the best first."""
+        answer = self._read(final=True, count=count)
+        if not answer.has_letters:  # whatever the language model says
+            return (Hypothesis(()),)
+        heard = (Hypothesis(self._settled + words) for _, words in answer.hypotheses)
+        return tuple(replace(each, stable=len(each.text)) for each in heard)
+
+    def scores(self, count: int) -> tuple[tuple[str, float], ...]:
+        """The texts of the likeliest utterances with their scores, natural logarithms."""
+        answer = self._read(final=True, count=count)
+        return tuple((Hypothesis(self._settled + words).text, score) for score, words in answer.hypotheses)
+
+    def spelled(self) -> str:
+        """What the best label of each frame spells, without search and language model."""
+        return self._read(final=True).spelled
+
+    def save(self) -> bytes:
+        """All that a later `resume` needs, with the same decoder and hotwords."""
+        size = self._library.save(self.handle)
+        state = ctypes.string_at(self._library.answer(self.handle), size)
+        return _packed_words(self._settled) + state
+
+    def restore(self, saved: bytes) -> None:
+        """Become what was saved. Raises BadInput; then the decoding is of no use any more."""
+        try:
+            cursor = _Cursor(saved)
+            self._settled = cursor.words()
+            self._settled_letters = _letters(self._settled)
+            self._library.load(self.handle, saved[cursor.at :], len(saved) - cursor.at)
+        except (Refused, struct.error, UnicodeDecodeError) as error:
+            raise BadInput(f"this decoding was not saved by this decoder: {error}") from error
+
+    def _read(self, *, final: bool, count: int = 1) -> _Answer:
+        size = self._library.read(self.handle, final, count)
+        answer = _Answer(ctypes.string_at(self._library.answer(self.handle), size))
+        if answer.settled:
+            self._settled += answer.settled
+            self._settled_letters += _letters(answer.settled)
+        return answer
+
+
+def step_together(decodings: Sequence[NativeDecoding], rows: Sequence[LogProbs]) -> None:
+    """Step several decodings in one call; each its own rows (T, labels). Raises BadInput for rows of another width."""
+    if not decodings:
+        return
+    library = decodings[0]._library
+    arrays = [np.ascontiguousarray(each, np.float32) for each in rows]
+    for decoding, array in zip(decodings, arrays, strict=True):
+        if array.ndim != 2 or array.shape[1] != decoding._decoder.labels:
+            raise BadInput(f"rows of {decoding._decoder.labels} labels were expected, not an array {array.shape}")
+    handles = np.array([decoding.handle for decoding in decodings], np.uint64)
+    places = np.array([array.ctypes.data for array in arrays], np.uint64)
+    frames = np.array([len(array) for array in arrays], np.int64)
+    library.step(handles.ctypes.data, places.ctypes.data, frames.ctypes.data, len(arrays))
+
+
+class _Answer:
+    """What `Stream::read` of native.cpp writes."""
+
+    def __init__(self, data: bytes) -> None:
+        cursor = _Cursor(data)
+        has_letters, self.shared = cursor.take(_TWO)
+        self.has_letters = bool(has_letters)
+        self.settled = cursor.words()
+        self.spelled = cursor.text(*cursor.take(_ONE)).rstrip()
+        (count,) = cursor.take(_ONE)
+        self.hypotheses = [(cursor.take(_SCORE)[0], cursor.words()) for _ in range(count)]
+
+    def hypothesis(self, settled: tuple[TimedWord, ...], letters: int) -> Hypothesis:
+        if not self.has_letters:
+            return Hypothesis(())
+        heard = Hypothesis(settled + self.hypotheses[0][1])
+        return replace(heard, stable=min(letters + self.shared, len(heard.text)))
+
+
+_ONE, _TWO, _SCORE, _WORD = struct.Struct("=I"), struct.Struct("=II"), struct.Struct("=d"), struct.Struct("=Iiif")
+
+
+class _Cursor:
+    """Reads what native.cpp packs. Raises struct.error behind the end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self.at = data, 0
+
+    def take(self, form: struct.Struct) -> tuple[float, ...] | tuple[int, ...]:
+        values = form.unpack_from(self._data, self.at)
+        self.at += form.size
+        return values
+
+    def text(self, size: int) -> str:
+        self.at += size
+        return self._data[self.at - size : self.at].decode()
+
+    def words(self) -> tuple[TimedWord, ...]:
+        (count,) = self.take(_ONE)
+        return tuple(self._word() for _ in range(count))
+
+    def _word(self) -> TimedWord:
+        size, begin, end, confidence = self.take(_WORD)
+        return TimedWord(self.text(size), begin, max(end, begin + 1), round(confidence, 4))
+
+
+def _packed_words(words: tuple[TimedWord, ...]) -> bytes:
+    packed = [_ONE.pack(len(words))]
+    for word in words:
+        text = word.text.encode()
+        packed += [_WORD.pack(len(text), word.start, word.end, word.confidence), text]
+    return b"".join(packed)
+
+
+def _letters(words: tuple[TimedWord, ...]) -> int:
+    return sum(len(word.text) + 1 for word in words)
+
+
+def _spellings(labels: Alphabet | Sequence[str]) -> tuple[list[str], bytes]:
+    """What each label writes, the blank nothing, and for each whether it begins a word."""
+    names = list(getattr(labels, "letters", labels))
+    starts = [name == " " or name.startswith(WORD_START) for name in names]
+    spellings = ["" if name == " " else name.removeprefix(WORD_START) for name in names]
+    return ["", *spellings], bytes([False, *starts])
+
+
+def _joined(texts: Sequence[str]) -> tuple[bytes, np.ndarray[tuple[int], np.dtype[np.uint32]]]:
+    """Texts one behind the other in UTF-8, and where each ends."""
+    parts = [text.encode() for text in texts]
+    return b"".join(parts), np.array(list(accumulate(map(len, parts))), np.uint32)
+
+
+def _free_decoder(library: Library, handle: int, lm: object) -> None:  # noqa: ARG001  the model goes after it
+    library.decoder_free(handle)
+
+
+def _free_stream(library: Library, handle: int, *_: object) -> None:
+    """Decoder and hotwords go after it, for they are arguments."""
+    library.stream_free(handle)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from stt_server.errors import EarloopError, Unavailable
 from stt_server.logs import EventLog
 from stt_server.store import keys, usage
+from stt_server.store.usage import Used
 from stt_server.tasks import ended, wait_for
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class KeyRing:
         self._snapshot = snapshot
         self._spent: dict[tuple[str, date], float] = defaultdict(float)  # seconds not yet written
         self._writing: dict[tuple[str, date], float] = defaultdict(float)  # those being written
+        self._heard: dict[tuple[str, date, str], Used] = defaultdict(Used)  # the same by model
         self._touched: dict[str, datetime] = {}
         self._watchers: list[Callable[[], None]] = []
         self._loop = asyncio.get_running_loop()
@@ -109,10 +111,13 @@ class KeyRing:
 
     # ---------------------------------------------------------------------------------------------------------- telling
 
-    def use(self, ident: str, seconds: float) -> None:
-        """Count audio that a key had recognised."""
+    def use(self, ident: str, seconds: float, model: str = "", *, streams: int = 0, uploads: int = 0) -> None:
+        """Count audio that a key had recognised, and by which model, where that is said."""
+        today = now().date()
         if seconds > 0:
-            self._spent[ident, now().date()] += seconds
+            self._spent[ident, today] += seconds
+        if model and (seconds > 0 or streams or uploads):
+            self._heard[ident, today, model] += Used(max(0.0, seconds), streams, uploads)
 
     def watch(self, watcher: Callable[[], None]) -> None:
         """Call it after every look into the database."""
@@ -147,12 +152,15 @@ class KeyRing:
         self._began = self._loop.time()
         self._writing, self._spent = self._spent, defaultdict(float)
         touched, self._touched = self._touched, {}
+        heard, self._heard = self._heard, defaultdict(Used)
         try:
-            self._snapshot = await self._database.run(_exchange, self._writing, touched)
+            self._snapshot = await self._database.run(_exchange, self._writing, heard, touched)
             self._well()
         except EarloopError as error:
             for each, seconds in self._writing.items():
                 self._spent[each] += seconds
+            for one, used in heard.items():
+                self._heard[one] += used
             self._touched = touched | self._touched
             self._ill(error)
         finally:
@@ -172,14 +180,20 @@ class KeyRing:
 
 async def open_ring(database: Database, metrics: Metrics) -> KeyRing:
     """The ring with all live keys on it. Raises Unavailable."""
-    return KeyRing(database, metrics, await database.run(_exchange, {}, {}))
+    return KeyRing(database, metrics, await database.run(_exchange, {}, {}, {}))
 
 
-def _exchange(database: Database, spent: Mapping[tuple[str, date], float], touched: Mapping[str, datetime]) -> Snapshot:
+def _exchange(
+    database: Database,
+    spent: Mapping[tuple[str, date], float],
+    heard: Mapping[tuple[str, date, str], Used],
+    touched: Mapping[str, datetime],
+) -> Snapshot:
     """Write what was used and read what is known, in one transaction: all of it or nothing."""
     moment = now()
-    with database.write() if spent or touched else database.read() as connection:
+    with database.write() if spent or heard or touched else database.read() as connection:
         usage.add(connection, spent)
+        usage.add_models(connection, heard)
         keys.touch(connection, touched)
         return Snapshot(
             keys.any_at_all(connection),

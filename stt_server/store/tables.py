@@ -4,6 +4,7 @@
 | --- | --- |
 | `keys` | an API key: who it is for, what it may, the hash of its secret |
 | `key_usage` | the seconds of audio one key had recognised on one day of UTC |
+| `model_usage` | what of that which model heard, and in how many streams and uploads |
 | `people` | somebody who gives or judges clips: an opaque id behind a key or a token |
 | `consents` | what one of them agreed to, when, by which way, what for, until when |
 | `clips` | a recording that is kept: where its bytes are, what was heard in it, how its judging stands |
@@ -102,6 +103,17 @@ KEY_USAGE: Final = Table(
     Column("key_id", String(32), ForeignKey("keys.id"), primary_key=True),
     Column("day", Date, primary_key=True),
     Column("audio_s", Float, nullable=False),
+)
+
+MODEL_USAGE: Final = Table(
+    "model_usage",
+    METADATA,
+    Column("key_id", String(32), ForeignKey("keys.id"), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("model", String(100), primary_key=True),  # by its name, whatever version
+    Column("audio_s", Float, nullable=False),
+    Column("streams", Integer, nullable=False),
+    Column("uploads", Integer, nullable=False),
 )
 
 PEOPLE: Final = Table(

@@ -44,7 +44,7 @@ class _Tab:
 
     identity: Identity
     live: bool
-    counted_s: float = 0.0
+    counted_s: float | None = None  # not at all, yet
 
 
 class Quotas:
@@ -98,8 +98,10 @@ class Quotas:
         """Count what has come, forget sessions that are over, end those that may not go on."""
         for session, tab in list(self._tabs.items()):
             received_s = session.received_s
-            self._ring.use(tab.identity.id, received_s - tab.counted_s)
-            tab.counted_s = received_s
+            first = tab.counted_s is None
+            new_s, tab.counted_s = received_s - (tab.counted_s or 0.0), received_s
+            sessions = {"streams" if tab.live else "uploads": int(first)}
+            self._ring.use(tab.identity.id, new_s, session.recognizer.name, **sessions)
             if session.over:
                 del self._tabs[session]
             elif fault := self._fault(tab.identity):
@@ -122,7 +124,7 @@ class Quotas:
         if bound is None:
             return
         ours = [(session, tab) for session, tab in self._tabs.items() if tab.identity.id == identity.id]
-        uncounted = sum(session.received_s - tab.counted_s for session, tab in ours)
+        uncounted = sum(session.received_s - (tab.counted_s or 0.0) for session, tab in ours)
         if self._ring.used_today(identity.id) + uncounted >= bound:
             raise LimitReached(
                 f"The key has used the {bound / 3600:g} hours of audio it has a day; it has more after midnight, UTC.",

@@ -30,6 +30,7 @@ from stt_server.web import (
     training,
     transcriptions,
     uploads,
+    usage,
 )
 from stt_server.web.access import ACCESS, Access, check_access, settle
 from stt_server.web.collecting import collect, watch
@@ -80,6 +81,7 @@ ROUTES: Final = (
     Route("POST", "/v1/train", training.train, Scope.TRAIN, "have a model of my own trained", bare=True),
     Route("GET", "/v1/train/{run}", training.show, Scope.TRAIN, "how that goes", bare=True),
     Route("DELETE", "/v1/train/{run}", training.cancel, Scope.TRAIN, "end it", bare=True),
+    Route("GET", "/v1/usage", usage.show, Scope.STREAM, "what was heard for me, by day and model", bare=True),
     Route("GET", "/v1/me", login.me, None, "who asks, and what that one may"),
     Route("POST", "/v1/login", login.login, None, "let a page in by a key"),
     Route("POST", "/v1/logout", login.logout, None, "let it out again"),

@@ -10,6 +10,7 @@ from stt_server.store import keys, usage
 from stt_server.store.database import Database, open_database
 from stt_server.store.keys import find, parse_key
 from stt_server.store.rights import KeyLimits, Scope, allows, parse_scopes
+from stt_server.store.usage import Used
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
@@ -129,7 +130,9 @@ def test_admin_may_everything_and_others_what_they_have():
 
 
 def test_who_curates_may_do_what_contributors_and_taggers_may():
-    assert [scope for scope in Scope if allows([Scope.CURATE], scope)] == [Scope.CONTRIBUTE, Scope.TAG, Scope.CURATE]
+    curates = {Scope.CONTRIBUTE, Scope.TAG, Scope.TRAIN, Scope.CURATE}
+    assert {scope for scope in Scope if allows([Scope.CURATE], scope)} == curates
+    assert {scope for scope in Scope if allows([Scope.TRAIN], scope)} == {Scope.CONTRIBUTE, Scope.TRAIN}
 
 
 def test_usage_adds_up_by_key_and_day(database: Database):
@@ -141,3 +144,9 @@ def test_usage_adds_up_by_key_and_day(database: Database):
         assert usage.of_day(connection, day) == {one: 3.5, other: 4.0}
         assert usage.of_day(connection, next_day) == {one: 1.0}
         assert usage.in_all(connection) == {one: 4.5, other: 4.0}
+        usage.add_models(connection, {(one, day, "en-small"): Used(1.5, streams=1), (other, day, "own"): Used(4.0)})
+        usage.add_models(connection, {(one, day, "en-small"): Used(2.0, uploads=1)})
+        said = [(one, day, "en-small", Used(3.5, 1, 1)), (other, day, "own", Used(4.0))]
+        assert usage.by_model(connection, day, next_day) == sorted(said)
+        assert usage.by_model(connection, day, day, one) == said[:1]
+        assert usage.by_model(connection, next_day, next_day) == []

@@ -1,5 +1,6 @@
 """The routes of Deepgram's tutorial, in its order and one by one: against a real server over its real database."""
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -14,7 +15,7 @@ from stt_server.store.rights import Scope
 from stt_server.store.ring import now
 from stt_server.web.training import GENERAL
 from tests.engine.toy import quiet
-from tests.web.conftest import Server, Start, wav
+from tests.web.conftest import Server, Start, closed, heard, wav
 from tests.web.givers import utterance
 from tests.web.keys import make_key
 
@@ -26,10 +27,18 @@ class Caller:
 
     def __init__(self, http: aiohttp.ClientSession, server: Server, user: str = "USERNAME", password: str = "PASSWORD"):
         self.http, self.server = http, server
+        self.key = f"el_{password}_{user}"
         self.basic = base64.b64encode(f"{user}:{password}".encode()).decode()
 
     async def ask(
-        self, method: str, path: str, data: bytes | str | None = None, status: int = 200, kind: str | None = None
+        self,
+        method: str,
+        path: str,
+        data: bytes | str | None = None,
+        status: int = 200,
+        kind: str | None = None,
+        *,
+        plain: bool = False,
     ) -> Any:
         headers = {"Authorization": f"Basic {self.basic}"}
         if data is not None:
@@ -37,7 +46,7 @@ class Caller:
         async with self.http.request(method, self.server.url + path, data=data, headers=headers) as answer:
             text = await answer.text()
             assert answer.status == status, text
-            return json.loads(text)
+            return text if plain else json.loads(text)
 
     async def dataset(self, name: str = "Proof") -> str:
         return (await self.ask("POST", f'/v1/datasets?name="{name}"', status=201))["dataset_id"]
@@ -392,3 +401,41 @@ async def test_withdrawing_takes_resources_back(ann: Caller):
     assert (await ann.ask("DELETE", "/v1/consent"))["clips"] == 1
     await ann.ask("GET", f"/v1/resources/{resource}", status=404)
     assert (await ann.ask("GET", f"/v1/datasets/{dataset}"))["clips"] == 0
+
+
+async def test_use_is_told_by_day_and_model_to_its_key_and_all_of_it_to_an_admin(ann: Caller):
+    bob, operator = await key_of(ann.http, ann.server), await key_of(ann.http, ann.server, Scope.ADMIN)
+    for each in (ann, ann, bob):
+        await each.ask("POST", "/stt", wav(utterance(1)), kind="audio/wav", status=200, plain=True)
+    await until_used(operator, 3)
+    told = await ann.ask("GET", "/v1/usage")
+    assert [(each["model"], each["uploads"], each["streams"], each["model_id"]) for each in told["days"]] == [
+        ("toy", 2, 0, None)
+    ]
+    assert told["audio_s"] == pytest.approx(2 * len(utterance(1)) / 32_000, abs=0.01)
+    assert [each["uploads"] for each in (await bob.ask("GET", "/v1/usage"))["days"]] == [1]
+    assert (await ann.ask("GET", "/v1/usage?from=2020-01-01&to=2020-02-01"))["days"] == []
+    for query in ("?from=yesterday", "?from=2026-02-01&to=2026-01-01", "?from=0001-01-01&to=9999-12-31"):
+        await ann.ask("GET", f"/v1/usage{query}", status=400)
+    assert (await ann.ask("GET", "/v1/usage?to=0001-01-02"))["days"] == []
+
+
+async def until_used(operator: Caller, uploads: int) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            days = (await operator.ask("GET", "/usage"))["days"]
+            if sum(each["uploads"] for each in days) == uploads:
+                return
+            await operator.server.services.keys.renewed()
+
+
+async def test_a_model_that_is_not_there_is_refused_by_name_wherever_it_is_asked_for(ann: Caller):
+    told = await ann.ask("POST", "/stt?model=pudding", wav(utterance(1)), status=400, plain=True)
+    assert told == ""
+    assert await ann.ask("POST", "/stt?model=toy", wav(utterance(1)), plain=True)
+    async with ann.server.socket(f"/?model=pudding&key={ann.key}") as socket:
+        await socket.send(wav(utterance(1)))
+        assert (await closed(socket))[0] == 1008
+    async with ann.server.socket(f"/?model=toy&key={ann.key}") as socket:
+        await socket.send('{"eof": 1}')
+        assert await heard(socket) == {"text": ""}

@@ -1,4 +1,4 @@
-"""The loop: models, their routes, gate reports, jobs and who is told of them, custom models, the shadow's figures."""
+"""The loop: models, routes, gate reports, jobs and who is told of them, custom models, figures of shadows and use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Tables `models` to `shadow_days`."""
+    """Tables `models` to `shadow_days`, and `model_usage`."""
     op.create_table(
         "jobs",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -141,6 +141,17 @@ def upgrade() -> None:
         sa.Column("edits", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["model_id"], ["models.id"], name=op.f("fk_shadow_days_model_id")),
         sa.PrimaryKeyConstraint("day", "model_id", "live_id", name=op.f("pk_shadow_days")),
+    )
+    op.create_table(
+        "model_usage",
+        sa.Column("key_id", sa.String(length=32), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("model", sa.String(length=100), nullable=False),
+        sa.Column("audio_s", sa.Float(), nullable=False),
+        sa.Column("streams", sa.Integer(), nullable=False),
+        sa.Column("uploads", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["key_id"], ["keys.id"], name=op.f("fk_model_usage_key_id")),
+        sa.PrimaryKeyConstraint("key_id", "day", "model", name=op.f("pk_model_usage")),
     )
     op.create_table(
         "custom_model_datasets",

@@ -66,7 +66,9 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     """On every answer: no sniffing of types, no frame around it, no word of which server this is."""
     ours = request.path in TABLE or request.path.startswith("/static/")
     response.headers.update(_ALWAYS)
-    response.headers["Content-Security-Policy"] = POLICY if ours else NOTHING
+    if ours:
+        response.headers["Content-Security-Policy"] = POLICY
+    response.headers.setdefault("Content-Security-Policy", NOTHING)
     response.headers.setdefault("Cache-Control", CACHE if ours else "no-store")
     if ours:
         response.headers["Permissions-Policy"] = "microphone=(self)"

@@ -4,6 +4,7 @@
 | --- | --- |
 | bytes without a row, older than `GRACE` | deleted: the clip was never kept |
 | what was being written, as old | deleted |
+| a model's bundle or a gate report's page without a row, as old | deleted |
 | a row without bytes, as old | the clip leaves, by the one way clips leave |
 | a clip that nobody judged until it expired | leaves |
 | bytes that were asked to be erased and are still there | deleted (`withdrawal.erase_pending`) |
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 from stt_server.collection.withdrawal import erase_pending
 from stt_server.errors import EarloopError, NotFound, Unavailable
 from stt_server.logs import EventLog
-from stt_server.store import audit, clips
+from stt_server.store import audit, clips, models, reports
 from stt_server.store.objects import CLIPS, INCOMING
 from stt_server.store.withdrawal import Why, remove_clips
 from stt_server.tasks import ended, wait_for
@@ -62,6 +63,7 @@ def sweep(database: Database, objects: ObjectStore, grace: timedelta = GRACE) ->
     _check_mark(database, objects)
     erase_pending(database, objects)
     loose = _drop(objects, _old(objects, INCOMING, moment - grace))
+    loose += _drop(objects, _models_without_row(database, objects, moment - grace))
     torn = 0
     for part in PARTS:
         more_loose, more_torn = _sweep_part(database, objects, part, moment - grace)
@@ -104,6 +106,14 @@ def _sweep_part(database: Database, objects: ObjectStore, part: str, before: dat
             remove_clips(connection, torn, audit.SERVER, Why.LOST)
         log.error("clips_without_bytes", clips=len(torn), store=objects.place)
     return loose, len(torn)
+
+
+def _models_without_row(database: Database, objects: ObjectStore, before: datetime) -> Iterator[str]:
+    """Bundles and pages of reports whose rows a crash has prevented; what was asked to be erased is among them."""
+    there = [*_old(objects, models.PREFIX, before), *_old(objects, reports.PREFIX, before)]
+    with database.read() as connection:
+        known = frozenset(models.objects_of(connection))
+    return (key for key in there if key not in known)
 
 
 def _is_there(database: Database, objects: ObjectStore, clip_id: str) -> bool:

@@ -3,6 +3,7 @@
     backup.json          when, of which kind of database, how many clips
     database             the rows, as `dump.py` has them
     objects/clips/…      the bytes of every clip, as they lie in the object store
+    objects/models/…     those of every model that was imported or trained; objects/reports/… the pages of its gate
 
 Rows first, then bytes: bytes are there before their row is, so none is missing but what left meanwhile. Such a clip's
 row is taken out where the backup is restored, in the way that every clip leaves; so are bytes that came after the rows.
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import select
 
 from stt_server.errors import BadInput, Conflict, NotFound, Unavailable
-from stt_server.store import audit
+from stt_server.store import audit, models, reports
 from stt_server.store.database import open_database
 from stt_server.store.dump import SQLITE, check_empty, dump, load
 from stt_server.store.objects import CLIPS as CLIPS_PREFIX
@@ -44,6 +45,7 @@ FORMAT: Final = 1
 HEAD: Final = "backup.json"
 ROWS: Final = "database"
 OBJECTS: Final = "objects/"
+RESTORED: Final = tuple(f"{OBJECTS}{prefix}" for prefix in (CLIPS_PREFIX, models.PREFIX, reports.PREFIX))
 MOST_HEAD: Final = 1 << 16
 MOST_OBJECT: Final = 1 << 30
 
@@ -72,7 +74,7 @@ def write_backup(database: Database, objects: ObjectStore, path: Path) -> Backup
     with _on_disk(path), tempfile.TemporaryDirectory(prefix="earloop-backup-", dir=path.parent) as folder:
         rows = Path(folder) / ROWS
         kind = dump(database, rows)
-        keys = _keys_in(rows) if kind == SQLITE else _keys(database)
+        keys, more = _keys_in(rows) if kind == SQLITE else _keys(database)
         partial.touch(mode=0o600)
         try:
             with tarfile.open(partial, "w") as archive:
@@ -80,6 +82,8 @@ def write_backup(database: Database, objects: ObjectStore, path: Path) -> Backup
                 _add(archive, HEAD, json.dumps(asdict(head)).encode())
                 archive.add(rows, ROWS)
                 missing = sum(not _add_object(archive, objects, key) for key in keys)
+                for key in more:  # a model removed meanwhile stays a row without bytes
+                    _add_object(archive, objects, key)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -109,12 +113,14 @@ def read_backup(path: Path, objects: ObjectStore, data: Path, url: str = "") -> 
     return replace(head, clips=clips, missing=missing)
 
 
-def _keys(database: Database) -> list[str]:
+def _keys(database: Database) -> tuple[list[str], list[str]]:
+    """Of the clips, and of all else that rows name."""
     with database.read() as connection:
-        return list(connection.scalars(select(CLIPS.c.object_key).order_by(CLIPS.c.id)))
+        clips = list(connection.scalars(select(CLIPS.c.object_key).order_by(CLIPS.c.id)))
+        return clips, models.objects_of(connection)
 
 
-def _keys_in(rows: Path) -> list[str]:
+def _keys_in(rows: Path) -> tuple[list[str], list[str]]:
     """Of the copy, not of the database, which has moved on."""
     with closing(open_database(rows.parent, f"sqlite:///{rows}", as_it_is=True)) as copy:
         return _keys(copy)
@@ -155,7 +161,7 @@ def _take(archive: tarfile.TarFile, member: tarfile.TarInfo, objects: ObjectStor
         assert source is not None, "a file has content"
         with rows.open("wb") as file:
             shutil.copyfileobj(source, file)
-    elif member.name.startswith(f"{OBJECTS}{CLIPS_PREFIX}") and member.isfile() and member.size <= MOST_OBJECT:
+    elif member.name.startswith(RESTORED) and member.isfile() and member.size <= MOST_OBJECT:
         objects.put(member.name.removeprefix(OBJECTS), _bytes(archive, member))
     elif member.name != HEAD:
         raise BadInput(f"The backup has {member.name[:100]!r} in it, which is nothing of Earloop's.")

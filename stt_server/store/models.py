@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-MODELS_PREFIX: Final = "models/"
+PREFIX: Final = "models/"
 PASSED: Final = "passed"  # a gate's verdict
 
 
@@ -84,7 +84,7 @@ def new_id() -> str:
 
 def object_key(model_id: str) -> str:
     """The key of its zipped bundle in the object store."""
-    return f"{MODELS_PREFIX}{model_id}.zip"
+    return f"{PREFIX}{model_id}.zip"
 
 
 def insert_model(connection: Connection, model: Model) -> None:
@@ -154,6 +154,13 @@ def passed_report(connection: Connection, model_id: str, report_id: str | None =
         query = query.where(GATE_REPORTS.c.id == report_id)
     row = connection.execute(query.limit(1)).one_or_none()
     return None if row is None else Passed(row.id, row.base_id)
+
+
+def objects_of(connection: Connection) -> list[str]:
+    """The keys of all bundles and of all gate reports' pages that rows name, the bundles first."""
+    bundles = select(MODELS.c.object_key).where(MODELS.c.object_key.is_not(None)).order_by(MODELS.c.id)
+    pages = select(GATE_REPORTS.c.html_key).where(GATE_REPORTS.c.html_key.is_not(None)).order_by(GATE_REPORTS.c.id)
+    return [key for query in (bundles, pages) for key in connection.scalars(query) if key]
 
 
 def set_status(connection: Connection, model_id: str, status: Status) -> None:

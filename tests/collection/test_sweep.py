@@ -14,6 +14,7 @@ from stt_server.errors import NotFound, Unavailable
 from stt_server.store import clips
 from stt_server.store.database import Database, open_database
 from stt_server.store.objects import FolderObjects, ObjectStore, clip_key, open_objects
+from tests.catalog.conftest import add
 from tests.store.giving import clip, counts, giver, now
 
 AT_ONCE = timedelta(seconds=-2)  # S3 tells whole seconds
@@ -39,6 +40,15 @@ def test_bytes_without_a_row_go_and_clips_stay(database: Database, objects: Obje
     assert (swept.bytes_without_row, swept.rows_without_bytes) == (2, 0)
     assert {key for key, _ in objects.each("clips/")} == {each.object_key for each in kept}
     assert list(objects.each("incoming/")) == []
+
+
+def test_bundles_and_pages_without_a_row_go_and_models_stay(database: Database, objects: ObjectStore):
+    kept = add(database, object_key="models/kept.zip", place="")
+    for key in ("models/kept.zip", "models/loose.zip", "reports/loose.html"):
+        objects.put(key, b"bytes")
+    assert sweep(database, objects, GRACE).bytes_without_row == 0
+    assert sweep(database, objects, AT_ONCE).bytes_without_row == 2
+    assert [key for key, _ in objects.each("models/")] == [kept.object_key]
 
 
 def test_what_is_young_is_left_alone_for_its_row_may_be_on_the_way(database: Database, objects: ObjectStore):

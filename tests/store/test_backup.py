@@ -22,9 +22,11 @@ from stt_server.store.backup import read_backup, write_backup
 from stt_server.store.consents import Consent
 from stt_server.store.database import Database, open_database
 from stt_server.store.objects import ObjectStore, open_objects
+from stt_server.store.reports import GateReport, insert_report
 from stt_server.store.tables import CLIPS, METADATA, SECRETS
 from stt_server.store.withdrawal import Why, remove_clips
-from tests.store.giving import clip, giver, judge, publish
+from tests.catalog.conftest import add
+from tests.store.giving import clip, giver, judge, now, publish
 
 if TYPE_CHECKING:
     from tests.postgres import Postgres
@@ -257,3 +259,28 @@ def test_a_database_of_a_newer_program_is_restored_and_then_refused_by_name(tmp_
         old.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(Conflict, match="a newer one has changed it"):
         dump.load(path, "sqlite", tmp_path / "other")
+
+
+def test_models_and_pages_of_their_gate_come_back_with_their_bytes(
+    database: Database, objects: ObjectStore, tmp_path: Path, other: tuple[Path, str]
+):
+    kept = add(database, object_key="models/kept.zip", place="")
+    report = GateReport(
+        id="r",
+        model_id=kept.id,
+        base_id=None,
+        job_id=None,
+        created=now(),
+        verdict="passed",
+        report={},
+        html_key="reports/r.html",
+    )
+    with database.write() as connection:
+        insert_report(connection, report)
+    for key in (kept.object_key, report.html_key):
+        objects.put(key, key.encode())
+    write_backup(database, objects, tmp_path / "backup.tar")
+    place, url = other
+    elsewhere = open_objects(place)
+    read_backup(tmp_path / "backup.tar", elsewhere, place, url)
+    assert [elsewhere.get(key) for key in (kept.object_key, report.html_key)] == [b"models/kept.zip", b"reports/r.html"]

@@ -1,6 +1,8 @@
 """`earloop bench load`: how a server does under many streams at once; what each figure means, `report` defines.
 `earloop bench soak`: whether it grows; what counts as growth, `growth` defines.
 `earloop bench memory`: what its memory is made of.
+`earloop bench swap`: what it costs those who speak when one model takes over from another.
+`earloop bench decoder`: our decoders and others' on the same posteriors, without a server.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from stt_server.commands.bench.report import Percentiles
     from stt_server.commands.bench.run import Result
     from stt_server.commands.bench.soak import SoakResult
+    from stt_server.commands.bench.swap import SwapResult
 
 app = typer.Typer()
 
@@ -114,9 +117,93 @@ def memory(
         typer.echo(f"{each.count:>4} {each.kind:<32}{figures}")
 
 
+@app.command()
+def decoder(
+    model: Annotated[str, typer.Option(help="Model whose letters, kit and language model are taken.")] = "",
+    lm: Annotated[Path | None, typer.Option(help="Another language model, ARPA, plain or gzipped.")] = None,
+    text: Annotated[
+        Path | None, typer.Option(help="Sentences to make posteriors of, a line each; else the kit's.")
+    ] = None,
+    utterances: Annotated[int, typer.Option(help="Of 10 s, for each level of noise.", min=1)] = 24,
+    beam: Annotated[int, typer.Option(help="Of every engine that has one.", min=1, max=500)] = 100,
+    file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.")] = None,
+) -> None:
+    """Measure decoders on posteriors made up in three levels of noise and on the model's own; about ten minutes.
+
+    Others' decoders are measured where they are installed: the extras reference, kenlm and bench bring them.
+    """
+    from stt_server.commands.bench.clips import from_kit
+    from stt_server.commands.bench.decoder import Plan, run_contest, table
+    from stt_server.settings import load_settings
+    from stt_server.speech.bundle import find_bundle
+    from stt_server.speech.recognizer import Recognizer
+
+    _check_folder(file)
+    settings = load_settings(model=model or None)
+    recognizer = Recognizer.load(find_bundle(settings.model, settings.data), decoder="greedy")
+    bundle = recognizer.bundle
+    arpa = lm or (bundle.path(bundle.manifest.lm) if bundle.manifest.lm else None)
+    if arpa is None:
+        raise NotFound(f"The model {bundle.name} has no language model; give --lm.")
+    plan = Plan(utterances=utterances, beam=beam, text=text)
+    contest = run_contest(plan, recognizer, from_kit(bundle), arpa, lambda text: typer.echo(text, err=True))
+    if file:
+        file.write_text(json.dumps(asdict(contest), indent=2) + "\n", encoding="utf-8")
+    for line in table(contest):
+        typer.echo(line)
+
+
+@app.command()
+def swap(
+    streams: Annotated[int, typer.Option(help="Streams at the same time.", min=1, max=1000)] = 40,
+    swaps: Annotated[int, typer.Option(help="How often another model takes over.", min=1, max=10_000)] = 50,
+    calm: Annotated[float, typer.Option(help="Seconds before the first swap, to compare with.", min=1)] = 30,
+    pause: Annotated[float, typer.Option(help="Seconds between two swaps.", min=0)] = 1,
+    corpus: Annotated[
+        str, typer.Option(help="Speech to send: a folder, a manifest, a corpus' name; else the model's evaluation kit.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="Model that takes turns with a copy of itself.")] = "",
+    file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.")] = None,
+) -> None:
+    """Let models take over from each other under streams in real time; count what is lost.
+
+    Ends with code 1 when a stream failed, a final was lost or is another one, or a model was not freed.
+    """
+    from stt_server.commands.bench.swap import Swaps, run_swaps
+    from stt_server.settings import load_settings
+
+    _check_folder(file)
+    plan = Swaps(streams, swaps, calm, pause, corpus)
+    result = run_swaps(plan, load_settings(model=model or None), lambda text: typer.echo(text, err=True))
+    if file:
+        file.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
+    for name, value in _swap_rows(result):
+        typer.echo(f"{name:<20}{value}")
+    if not result.sound:
+        raise typer.Exit(1)
+
+
 def _check_folder(file: Path | None) -> None:
     if file and not file.absolute().parent.is_dir():
         raise NotFound(f"There is no folder {file.absolute().parent} for {file.name}; make it first.")
+
+
+def _swap_rows(result: SwapResult) -> Iterator[tuple[str, str]]:
+    machine = result.machine
+    yield "machine", f"{machine.cpu}, {machine.cores} cores, load {machine.load}, onnxruntime {machine.onnxruntime}"
+    yield "model", result.model
+    faults = "".join(f"; {fault}" for fault in result.faults)
+    yield "streams", f"{result.sessions}, {result.swaps.streams} at once; {result.failed} failed{faults}"
+    yield "finals", f"{result.finals}; {result.lost_finals} lost, {result.other_words} streams with other words"
+    yield "swaps", f"{result.swaps.count}, followed within {_row(result.follow_ms)}"
+    yield "on the old model", f"{result.late} streams that were opened behind a swap"
+    yield "chunk, before", _row(result.chunk_before_ms)
+    yield "chunk, in swaps", _row(result.chunk_during_ms)
+    yield "chunk, between", _row(result.chunk_between_ms)
+    yield (
+        "memory at rest",
+        f"{result.memory_before_mb:g} to {result.memory_after_mb:g} MB; {result.retired} models kept",
+    )
 
 
 def _soak_rows(result: SoakResult) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ make it two automata: over letters for the beam, over words for what is told of 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from stt_server.errors import BadOption
@@ -15,6 +16,7 @@ from stt_server.speech.decoder.notation import parse, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from stt_server import messages
     from stt_server.speech.alphabet import Alphabet
     from stt_server.speech.decoder.interface import Hypothesis, TimedWord
 
@@ -36,15 +38,15 @@ class Grammar:
         return replace(heard, words=words, stable=len(text) if ended else min(heard.stable, shared))
 
 
-def compile_grammar(
-    lines: Iterable[str], alphabet: Alphabet, *, literal: bool = False, repeats: bool = False
-) -> Grammar:
-    """The grammar of lines in the notation, or of `literal` phrases; `repeats`: any number of them in an utterance.
+@lru_cache(maxsize=8)  # a client's every connection brings the same one
+def compile_grammar(asked: messages.Grammar, alphabet: Alphabet) -> Grammar:
+    """The grammar that a client wrote.
 
     Raises BadOption, field `grammar`, that names line and column, or the word that the alphabet cannot spell, or the
     bound that a grammar is beyond.
     """
-    words = build_words(plain(lines) if literal else parse(lines), repeats=repeats)
+    parsed = plain(asked.lines) if asked.literal else parse(asked.lines)
+    words = build_words(parsed, repeats=asked.repeats)
     check_spelling({word for arcs in words.arcs for word in arcs}, alphabet, "grammar")
     return Grammar(words, spell(words))
 

@@ -1,0 +1,257 @@
+"""`earloop bench decoder`: our decoders and others' on the same posteriors, in one run, on one core.
+
+An engine's alpha and beta are tuned on made-up utterances of middling noise that are not measured afterwards. CPU time
+is the process' own, so that neighbours on the machine disturb it less than the clock; the better of two runs counts.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stt_server.commands.bench.machine import Machine, this_machine
+from stt_server.commands.bench.posteriors import LEVELS, Inputs, glue, listen, make_up
+from stt_server.commands.bench.searches import STEP_S, Ground, Tuning, engines, native, plain_arpa
+from stt_server.errors import BadInput, NotFound
+from stt_server.messages import Grammar
+from stt_server.speech.decoder.grammar import compile_grammar
+from stt_server.speech.decoder.native import Hotwords
+from stt_server.speech.decoder.ngram import read_unigrams
+from stt_server.speech.text import normalize
+from stt_server.speech.wer import Errors, word_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from stt_server.commands.bench.script import Speech
+    from stt_server.commands.bench.searches import Engine, Heard
+    from stt_server.speech.alphabet import Alphabet
+    from stt_server.speech.recognizer import Recognizer
+
+ALPHAS = (0.4, 0.6, 0.8, 1.0, 1.3)
+BETAS = (0.0, 1.5, 3.0, 4.5)
+FRAMES_PER_S = (50, 25)
+PHRASES = 1000
+RUNS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`utterances` of 10 s for each level of noise, as many again at most for tuning; `text` holds sentences."""
+
+    utterances: int = 24
+    tuning: int = 4
+    beam: int = 100
+    kit: int = 60
+    text: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An engine on some inputs. `step_ms` are p50 and p99 of a step of 100 ms, where it works in steps."""
+
+    inputs: str
+    engine: str
+    alpha: float
+    beta: float
+    cpu_ms_per_audio_s: float
+    word_error_rate: float
+    step_ms: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Inputs as the report names them."""
+
+    name: str
+    utterances: int
+    seconds: float
+    candidates: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wished:
+    """What 1,000 phrases cost: CPU milliseconds until they can be used, and the search's time against one without."""
+
+    what: str
+    ready_ms: float
+    ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    machine: Machine
+    model: str
+    lm: str
+    beam: int
+    missing: list[str]
+    given: list[Given]
+    rows: list[Row]
+    wished: list[Wished]
+
+
+def run_contest(
+    plan: Plan, recognizer: Recognizer, speech: Sequence[Speech], lm: Path, tell: Callable[[str], None]
+) -> Contest:
+    """Measure every engine that is installed on every input. Raises NotFound and BadInput, and Unsupported where our
+    own was not built.
+    """
+    machine, alphabet = this_machine(), recognizer.bundle.manifest.alphabet
+    texts = glue(_sentences(plan, alphabet, speech))
+    if len(texts) < plan.tuning + 1:
+        raise BadInput(f"The text makes {len(texts)} utterances of 10 s; give --text with more sentences.")
+    heard, tuned_on = texts[plan.tuning :][: plan.utterances], texts[: plan.tuning]
+    inputs = [make_up(heard, alphabet, noise, rate) for rate, noise in product(FRAMES_PER_S, LEVELS)]
+    inputs.append(listen(recognizer, speech[:: max(1, len(speech) // plan.kit)]))
+    with tempfile.TemporaryDirectory(prefix="earloop-bench-") as folder:
+        ground = Ground(alphabet, plain_arpa(lm, Path(folder)), plan.beam)
+        found, missing = engines(ground)
+        tunings = {each.name: _tune(each, make_up(tuned_on, alphabet, LEVELS[1], 50, seed=2), tell) for each in found}
+        rows = [_measure(engine, each, tunings[engine.name], tell) for each in inputs for engine in found]
+        wished = _wishes(ground, inputs[1], tunings["native"], tell)
+    given = [
+        Given(each.name, len(each.utterances), round(each.seconds, 1), round(each.candidates, 2)) for each in inputs
+    ]
+    return Contest(machine, recognizer.version, lm.name, plan.beam, missing, given, rows, wished)
+
+
+def _given(inputs: Inputs) -> Given:
+    return Given(inputs.name, len(inputs.utterances), round(inputs.seconds, 1), round(inputs.candidates, 2))
+
+
+def _sentences(plan: Plan, alphabet: Alphabet, speech: Sequence[Speech]) -> list[str]:
+    """Of a file, a line each, or of the kit; those that the alphabet can spell, each once, shuffled."""
+    if plan.text is None:
+        lines = [each.text for each in speech]
+    elif plan.text.is_file():
+        lines = plan.text.read_text(encoding="utf-8").splitlines()
+    else:
+        raise NotFound(f"There is no file {plan.text}.")
+    spoken = (normalize(line, drop_unspellable=True) for line in lines)
+    known = [line for line in dict.fromkeys(spoken) if line and {*line} <= {*alphabet.letters}]
+    return [known[i] for i in np.random.default_rng(3).permutation(len(known))]
+
+
+def _tune(engine: Engine, inputs: Inputs, tell: Callable[[str], None]) -> Tuning:
+    if not engine.tunable:
+        return Tuning(0.0, 0.0)
+    rates = {}
+    for tuning in (Tuning(alpha, beta) for alpha, beta in product(ALPHAS, BETAS)):
+        engine.tune(tuning)
+        rates[tuning] = _error_rate(inputs, _hear(engine, inputs))
+    best = min(rates, key=lambda tuning: rates[tuning])
+    tell(f"{engine.name}: alpha {best.alpha:g}, beta {best.beta:g}")
+    return best
+
+
+def _hear(engine: Engine, inputs: Inputs) -> list[Heard]:
+    step = max(1, round(STEP_S * inputs.frames_per_s))
+    return [engine.hear(each.logprobs, step) for each in inputs.utterances]
+
+
+def _error_rate(inputs: Inputs, heard: list[Heard]) -> float:
+    pairs = zip(inputs.utterances, heard, strict=True)
+    return sum((word_errors(said.text, each.text) for said, each in pairs), Errors()).rate
+
+
+def _measure(engine: Engine, inputs: Inputs, tuning: Tuning, tell: Callable[[str], None]) -> Row:
+    engine.tune(tuning)
+    engine.hear(inputs.utterances[0].logprobs, 5)  # what is allocated once is allocated now
+    runs = [_hear(engine, inputs) for _ in range(RUNS)]
+    cpu_s = min(sum(each.cpu_s for each in run) for run in runs)
+    # A neighbour's interrupt makes a step seem long in one run; it is as long in both where it is the engine's own.
+    each_step = np.array([[step for each in run for step in each.steps_s] for run in runs]).min(0)
+    row = Row(
+        inputs.name,
+        engine.name,
+        tuning.alpha,
+        tuning.beta,
+        round(1e3 * cpu_s / inputs.seconds, 4),
+        round(_error_rate(inputs, runs[0]), 4),
+        _milliseconds(each_step) if len(each_step) else None,
+    )
+    tell(f"{row.inputs}: {row.engine} {row.cpu_ms_per_audio_s:g} ms a second, {100 * row.word_error_rate:.1f} %")
+    return row
+
+
+def _milliseconds(seconds: NDArray[np.float64]) -> tuple[float, float]:
+    """The median and the 99th percentile."""
+    p50, p99 = (round(1e3 * float(np.percentile(seconds, percent)), 3) for percent in (50, 99))
+    return p50, p99
+
+
+def _wishes(ground: Ground, inputs: Inputs, tuning: Tuning, tell: Callable[[str], None]) -> list[Wished]:
+    """1,000 hotwords of one to three words of the language model, and as many phrases as a grammar."""
+    dice = np.random.default_rng(5)
+    words = [word for word in read_unigrams(ground.arpa) if {*word} <= {*ground.alphabet.letters} and len(word) > 3]
+    phrases = [" ".join(dice.choice(words, dice.integers(1, 4))) for _ in range(PHRASES)]
+    boosts = dict.fromkeys(phrases, 3.0)
+    costs = []
+    for engine in (native(ground), native(ground, hotwords=Hotwords(boosts))):
+        engine.tune(tuning)
+        costs.append(min(_cpu_s(_hear(engine, inputs)) for _ in range(RUNS)))
+    ratio = round(costs[1] / costs[0], 3)
+    grammar = Grammar((*phrases, "[unk]"), literal=True)
+    hotwords_s = _timed(lambda: Hotwords(boosts))
+    grammar_s = _timed(lambda: compile_grammar.__wrapped__(grammar, ground.alphabet))
+    tell(f"{PHRASES} hotwords cost {ratio:.2f} times as much as none")
+    return [
+        Wished(f"{PHRASES} hotwords", round(1e3 * hotwords_s, 2), ratio),
+        Wished(f"a grammar of {PHRASES} phrases", round(1e3 * grammar_s, 2), None),
+    ]
+
+
+def _cpu_s(heard: list[Heard]) -> float:
+    return sum(each.cpu_s for each in heard)
+
+
+def _timed(make: Callable[[], object]) -> float:
+    """CPU seconds, the best of five."""
+    times = []
+    for _ in range(5):
+        began = time.process_time()
+        make()
+        times.append(time.process_time() - began)
+    return min(times)
+
+
+def table(contest: Contest) -> list[str]:
+    """The report, line by line."""
+    machine = contest.machine
+    lines = [
+        f"machine   {machine.cpu}, {machine.cores} cores, load {machine.load}, one thread",
+        f"model     {contest.model}, language model {contest.lm}, beam {contest.beam}",
+        *(f"missing   {reason}" for reason in contest.missing),
+    ]
+    for given in contest.given:
+        size = f"{given.utterances} utterances, {given.seconds:g} s, {given.candidates:g} candidates a frame"
+        lines += ["", f"{given.name}: {size}", _HEAD]
+        rows = [row for row in contest.rows if row.inputs == given.name]
+        slow = next((row for row in rows if row.engine.startswith("pyctcdecode")), None)
+        lines += [_line(row, slow) for row in rows]
+    lines += ["", *(_wish_line(wished) for wished in contest.wished)]
+    return lines
+
+
+_COLUMNS = (("", -24), ("ms a second", 12), ("× pyctcdecode", 15), ("WER %", 8), ("step p50", 10), ("p99 ms", 8))
+_HEAD = "  " + "".join(f"{name:{'<' if width < 0 else '>'}{abs(width)}}" for name, width in _COLUMNS) + "  alpha  beta"
+
+
+def _line(row: Row, slow: Row | None) -> str:
+    ratio = f"1/{slow.cpu_ms_per_audio_s / row.cpu_ms_per_audio_s:.1f}" if slow and row.cpu_ms_per_audio_s else ""
+    steps = f"{row.step_ms[0]:>10.2f}{row.step_ms[1]:>8.2f}" if row.step_ms else f"{'whole':>10}{'':>8}"
+    figures = f"{row.cpu_ms_per_audio_s:>12.3f}{ratio:>15}{100 * row.word_error_rate:>8.1f}{steps}"
+    return f"  {row.engine:<24}{figures}{row.alpha:>7g}{row.beta:>6g}"
+
+
+def _wish_line(wished: Wished) -> str:
+    cost = f", the search takes {wished.ratio:.2f} × as long as without" if wished.ratio else ""
+    return f"{wished.what} are ready in {wished.ready_ms:g} ms{cost}"

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from stt_server.errors import BadOption
-from stt_server.settings import Settings
+from stt_server.settings import load_settings
 from stt_server.store import datasets, jobs, verdicts
 from stt_server.store.notices import Channel
 from stt_server.store.rights import Verdict
@@ -83,7 +83,7 @@ def end_a_job(database: Database, error: str = "") -> Job:
 
 
 def notifier(server: Server, **settings: str) -> Notifier:
-    return Notifier(server.services.store, tellers_of(Settings(**settings)), first_s=SOON_S)
+    return Notifier(server.services.store, tellers_of(load_settings(**settings)), first_s=SOON_S)
 
 
 async def look_until(notifier: Notifier, count: int) -> int:
@@ -125,7 +125,7 @@ async def test_nobody_listening_is_no_reason_to_stop_and_in_the_end_it_is_given_
     await server.services.store.run(end_a_job)
     async with hook() as it:
         url = it.url
-    ours = Notifier(server.services.store, tellers_of(Settings(webhook_url=url, webhook_secret=SECRET)), first_s=1e-6)
+    ours = Notifier(server.services.store, tellers_of(load_settings(webhook_url=url, webhook_secret=SECRET)), first_s=1e-6)
     async with asyncio.timeout(PATIENCE_S):
         while await server.services.store.run(_pending):
             assert await ours.look() == 0
@@ -175,12 +175,12 @@ async def test_a_running_server_tells_what_ends_and_begins_what_is_due(start: St
 )
 def test_settings_that_cannot_be_refuse_to_start(settings: dict, field: str):
     with pytest.raises(BadOption) as refused:
-        tellers_of(Settings(**settings))
+        tellers_of(load_settings(**settings))
     assert refused.value.field == field
 
 
 def test_without_settings_nobody_is_told():
-    assert tellers_of(Settings()) == {}
+    assert tellers_of(load_settings()) == {}
     assert set(Channel) == {"webhook", "mail"}
 
 

@@ -43,8 +43,8 @@ class WordAutomaton:
         """What each word is: itself, or, together with its neighbours outside the grammar, `[unk]`.
 
         Where the grammar rejects, a sentence that broke off becomes `[unk]` from its first word on, and one that is not
-        all of its utterance, too, unless sentences repeat. While the utterance has not `ended` a sentence may still go
-        on and the last word may be half a word: neither is given up.
+        all of its utterance, too, unless sentences repeat; where it does not, nothing is left of them. While the
+        utterance has not `ended` a sentence may still go on and the last word may be half a word: neither is given up.
         """
         state, whole, said = 0, 0, list[Labelled]()
         for i, word in enumerate(words):
@@ -55,13 +55,16 @@ class WordAutomaton:
             state = self.other[state] if known is None else known
             said.append((i, i + 1, UNK if known is None else word))
             if state in (self.rejecting, NOWHERE):
-                said[whole:] = [(said[whole][0], i + 1, UNK)]
+                said[whole:] = self._given_up(said[whole:])
             if state == NOWHERE or (self.repeats and self.accepts[state]):
                 whole = len(said)
             state = max(0, state)
-        if ended and not self.accepts[state] and whole < len(said):
-            said[whole:] = [(said[whole][0], len(words), UNK)]
+        if ended and not self.accepts[state]:
+            said[whole:] = self._given_up(said[whole:])
         return _merged(said)
+
+    def _given_up(self, said: list[Labelled]) -> list[Labelled]:
+        return [(said[0][0], said[-1][1], UNK)] if said and self.rejecting != NOWHERE else []
 
 
 def _merged(said: Iterable[Labelled]) -> list[Labelled]:

@@ -139,6 +139,12 @@ def test_unknown_words_between_repeated_phrases_leave_those_whole():
     assert labels(made, "turn oh stop turn") == "[unk] stop [unk]"
 
 
+def test_nothing_is_left_of_what_is_no_sentence_where_all_must_be_one():
+    assert labels(grammar(HOME), "turn on the") == ""
+    assert labels(grammar("one\ntwo three", repeats=True), "one two") == "one"
+    assert labels(grammar("one\ntwo three", repeats=True), "one tw") == "one"
+
+
 def test_a_longer_explanation_in_unknown_words_costs_more():
     letters = grammar("go\n[unk]").letters
     costs = [letters.score("x" * n) for n in range(1, 6)]

@@ -9,7 +9,7 @@ from stt_server.errors import BadOption, NotFound
 from stt_server.jobs.asking import ask
 from stt_server.jobs.schedule import read_schedule
 from stt_server.jobs.triggers import Terms, fire
-from stt_server.store import datasets, jobs, verdicts
+from stt_server.store import consents, datasets, jobs, verdicts
 from stt_server.store.database import Database, open_database
 from stt_server.store.rights import Verdict
 from tests.store import giving
@@ -67,7 +67,7 @@ def test_clips_of_who_withdrew_do_not_count(database: Database):
     kept = giving.clip(database, consent)
     with database.write() as connection:
         verdicts.set_decided(connection, kept.id, Verdict.RIGHT, "la la", NOW)
-        giving.consents.end(connection, person.id, NOW)
+        consents.end(connection, person.id, NOW)
     assert fire(database, AFTER_TWO, NOW) is None
 
 

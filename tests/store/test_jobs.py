@@ -7,7 +7,7 @@ import pytest
 
 from stt_server.errors import Conflict, NotFound
 from stt_server.store import jobs
-from stt_server.store.database import Database, open_database
+from stt_server.store.database import Connection, Database, open_database
 from stt_server.store.jobs import Job
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -33,6 +33,12 @@ def claim(database: Database, worker: str = "ann", now: datetime = NOW) -> Job |
 
 def claimed(database: Database, worker: str = "ann", now: datetime = NOW) -> Job:
     job = claim(database, worker, now)
+    assert job is not None
+    return job
+
+
+def claimed_in(connection: Connection, now: datetime) -> Job:
+    job = jobs.claim(connection, "ann", now, LEASE_S)
     assert job is not None
     return job
 
@@ -132,13 +138,12 @@ def test_a_job_that_was_to_end_when_its_worker_died_is_not_begun_again(database:
 
 
 def test_a_failure_that_may_pass_waits_and_the_last_attempt_is_final(database: Database):
-    submit(database)
+    asked = submit(database)
     for again in (LATER, LATER + timedelta(hours=1)):
-        job = claimed(database, now=LATER)
         with database.write() as connection:
-            jobs.fail(connection, job, "the disk is full", LATER, again=again)
+            jobs.fail(connection, claimed_in(connection, LATER), "the disk is full", LATER, again=again)
         assert claim(database) is None
-    ended = get(database, job)
+    ended = get(database, asked)
     assert (ended.status, ended.error, ended.attempt) == ("failed", "the disk is full", 2)
 
 

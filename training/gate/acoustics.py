@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from stt_server.speech.bundle import Manifest
 
     Floats = NDArray[np.float32]
-    Numbers = NDArray[np.float64]
 
 BLANK = 0
 IMPOSSIBLE = -np.inf
@@ -55,18 +54,11 @@ def ctc_loss(logprobs_TV: Floats, labels: Sequence[int]) -> float:
         return 0.0 if not labels else float("inf")
     states = np.full(2 * len(labels) + 1, BLANK)
     states[1::2] = labels
-    skips = np.zeros(len(states), bool)  # a letter may follow another one directly, unless it is the same
-    skips[3::2] = states[3::2] != states[1:-2:2]
-    alpha = np.full(len(states), IMPOSSIBLE)
-    alpha[:2] = logprobs_TV[0, states[:2]]
+    skips = np.full(len(states), IMPOSSIBLE)  # a letter may follow another one directly, unless it is the same
+    skips[3::2][states[3::2] != states[1:-2:2]] = 0.0
+    before = np.full(len(states) + 2, IMPOSSIBLE)  # two behind the first state that nothing comes from
+    before[2:4] = logprobs_TV[0, states[:2]]
     for row in logprobs_TV[1:].astype(float):
-        alpha = _step(alpha, skips) + row[states]
-    return float(-np.logaddexp.reduce(alpha[-2:]))
-
-
-def _step(alpha: Numbers, skips: NDArray[np.bool_]) -> Numbers:
-    """Stay, come from the state before, or over a blank from the letter before that."""
-    before = np.concatenate([[IMPOSSIBLE], alpha[:-1]])
-    over = np.where(skips, np.concatenate([[IMPOSSIBLE, IMPOSSIBLE], alpha])[: len(alpha)], IMPOSSIBLE)
-    moved: Numbers = np.logaddexp(np.logaddexp(alpha, before), over)
-    return moved
+        moved = np.logaddexp(before[2:], before[1:-1])
+        before[2:] = np.logaddexp(moved, before[:-2] + skips) + row[states]
+    return float(-np.logaddexp.reduce(before[-2:] if labels else before[-1:]))

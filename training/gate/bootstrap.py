@@ -20,7 +20,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     Numbers = NDArray[np.float64]
 
@@ -45,9 +45,9 @@ class Change:
 
 
 def compare(
-    base: Sequence[int],
-    candidate: Sequence[int],
-    words: Sequence[int],
+    base: ArrayLike,
+    candidate: ArrayLike,
+    words: ArrayLike,
     *,
     groups: Sequence[Hashable] | None = None,
     resamples: int = 2000,
@@ -62,15 +62,17 @@ def compare(
         raise ValueError("there is nothing to compare: no utterance with a word")
     gains, total = before - after, float(said.sum())
     drawn_gains, drawn_words = _summed(groups, gains, said)
-    rates = np.concatenate(list(_resampled(drawn_gains, drawn_words, resamples, seed)))
-    low, high = np.quantile(rates, INTERVAL)
+    drawn = np.concatenate(list(_resampled(drawn_gains, drawn_words, resamples, seed)))
+    low, high = np.quantile(drawn, INTERVAL)
     delta = float(gains.sum()) / total
     if not (gains < 0).any():
         low = min(low, delta - UNSEEN / total)
     if not (gains > 0).any():
         high = max(high, delta + UNSEEN / total)
-    wrong = float(before.sum()) / total
-    return Change(wrong, float(after.sum()) / total, delta, float(low), float(min(high, wrong)), len(drawn_gains))
+    if not before.any():
+        high = min(high, 0.0)  # where the base makes no error there is nothing to gain
+    rates = float(before.sum()) / total, float(after.sum()) / total
+    return Change(*rates, delta, float(min(low, delta)), float(max(high, delta)), len(drawn_gains))
 
 
 def clips_needed(change: Change, clips: int, distance: float) -> int:

@@ -80,6 +80,6 @@ def _weighed(recognizer: Recognizer, samples: NDArray[np.float32], label: str) -
         asked = manifest.alphabet.encode(label)
     except BadInput:  # a letter that the model cannot write: it has no opinion
         return 0.0, heard
-    sure = math.exp(-ctc_loss(said, best) / max(1, len(best)))
-    gap = ctc_loss(said, asked) / max(1, len(asked)) - ctc_loss(said, best) / max(1, len(best))
-    return sure * (1 - math.exp(-max(0.0, gap))), heard
+    of_heard = ctc_loss(said, best) / max(1, len(best))
+    of_label = ctc_loss(said, asked) / max(1, len(asked))
+    return math.exp(-of_heard) * (1 - math.exp(-max(0.0, of_label - of_heard))), heard

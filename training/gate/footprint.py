@@ -1,6 +1,6 @@
 """How much memory a server needs for a model: in a process of its own, from before it is loaded to the peak.
 
-`python -m training.gate.footprint BUNDLE` is that process. It prints the bytes.
+That process runs `main`, which prints the bytes.
 """
 
 from __future__ import annotations
@@ -37,6 +37,11 @@ def measure_memory(base: Path, candidate: Path, costs: Costs) -> Memory:
     )
 
 
+def main() -> None:
+    """What the process does: the footprint of the bundle that its argument names."""
+    sys.stdout.write(f"{footprint(Path(sys.argv[1]))}\n")
+
+
 def footprint(bundle: Path) -> int:
     """Bytes that this process grows by, at its peak, to load the bundle, warm it and hear its golden clip."""
     begun = peak_bytes()
@@ -56,7 +61,7 @@ def peak_bytes() -> int:
 
 
 def _asked(bundle: Path) -> int:
-    command = [sys.executable, "-m", "training.gate.footprint", str(bundle)]
+    command = [sys.executable, "-c", "from training.gate.footprint import main; main()", str(bundle)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
         return int(done.stdout.split()[-1])
@@ -65,7 +70,3 @@ def _asked(bundle: Path) -> int:
     except (subprocess.CalledProcessError, ValueError, IndexError) as error:
         told = getattr(error, "stderr", "") or str(error)
         raise Internal(f"the memory of {bundle} could not be measured: {told.strip()[-300:]}") from error
-
-
-if __name__ == "__main__":
-    sys.stdout.write(f"{footprint(Path(sys.argv[1]))}\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stt_server.corpus.evaluation import evaluate
@@ -41,14 +41,18 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class HeardSet:
-    """A set, or a group within one, as both heard it. `given` tells a set that was brought from a group within."""
+    """A set, or a group within some, as both heard it.
+
+    `given` tells a set that was brought from a group. A set that is `binding` must surely hold; one that counts with
+    others of its kind is not, and must only not be surely worse.
+    """
 
     name: str
     role: Role
     kind: str
     pairs: tuple[Pair, ...]
     given: bool = True
-    unjudged: str = ""  # a sentence on what of it is in no group
+    binding: bool = True
 
 
 def hear_set(base: Recognizer, candidate: Recognizer, gate_set: GateSet) -> list[HeardSet]:
@@ -65,6 +69,25 @@ def hear_set(base: Recognizer, candidate: Recognizer, gate_set: GateSet) -> list
         apart = gate_set.name if not spoken else f"{gate_set.name}, without speech"
         found.append(HeardSet(apart, GUARD, SILENCE, quiet, given=gate_set.role == GUARD))
     return found
+
+
+def pooled(sets: Sequence[HeardSet]) -> list[HeardSet]:
+    """The sets, and behind them for each kind of guard of which there are several one of all together.
+
+    A few dozen clips tell little; so a kind is held as a whole, and its parts may then not be surely worse.
+    """
+    by_kind: dict[str, list[HeardSet]] = defaultdict(list)
+    for each in sets:
+        if each.role == GUARD and each.pairs:
+            by_kind[each.kind].append(each)
+    several = {kind: parts for kind, parts in by_kind.items() if len(parts) > 1}
+    loosened = [replace(each, binding=each.role != GUARD or each.kind not in several) for each in sets]
+    return loosened + [
+        HeardSet(
+            f"{kind}, all together", GUARD, kind, tuple(pair for each in parts for pair in each.pairs), given=False
+        )
+        for kind, parts in several.items()
+    ]
 
 
 def groups_within(sets: Sequence[HeardSet], policy: Policy) -> list[HeardSet]:
@@ -95,7 +118,7 @@ def _speakers(sets: Iterable[HeardSet], policy: Policy) -> list[HeardSet]:
         HeardSet(f"{name}, {speaker}", GUARD, SPEAKER, tuple(pairs), given=False)
         for name, speakers in by_list.items()
         for speaker, pairs in sorted(speakers.items())
-        if len(speakers) > 1 and len(pairs) >= policy.speaker_clips
+        if len(speakers) > 1 and sum(pair.words for pair in pairs) >= policy.speaker_words
     ]
 
 

@@ -18,7 +18,7 @@ from stt_server.speech.bundle import MANIFEST, sha256
 from stt_server.speech.files import read_audio
 from stt_server.speech.recognizer import Recognizer, RecognizerSettings
 from training.gate.footprint import measure_memory
-from training.gate.hearing import groups_within, hear_set, new_errors
+from training.gate.hearing import groups_within, hear_set, new_errors, pooled
 from training.gate.labels import label_fit
 from training.gate.parity import measure_parity
 from training.gate.schema import BundleHash, Costs, Hashes, LabelFit, NewError, Report
@@ -70,7 +70,7 @@ def judge_ears(
     known = {digest(clip) for clip in learned}
     brought = [thinned(without(each, known), policy.most) for each in (*sets, *kit_sets(base.bundle.folder))]
     heard = [part for each in brought for part in _heard(base, candidate, each, say)]
-    heard += groups_within(heard, policy)
+    heard = [*pooled(heard), *groups_within(heard, policy)]
     results = [judge_set(each, policy) for each in heard]
     labels = _labels(heard)
     say("measuring latency, memory and parity")
@@ -88,7 +88,7 @@ def judge_ears(
         costs=costs,
         hashes=hashes,
         worst=[_new_error(name, pair) for name, pair in new_errors(heard, policy.worst)],
-        clips_needed=max((each.clips_needed for each in results if each.clips_needed), default=None),
+        clips_needed=max((each.clips_needed for each in results if each.binding and each.clips_needed), default=None),
         policy=policy,
     )
 

@@ -10,13 +10,13 @@ from training.report.differences import Difference, differences
 from training.report.page import TEMPLATES as REPORTS
 from training.report.page import fill
 from training.report.players import Player
+from training.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from training.gate.doubts import Doubt
     from training.gate.schema import NewError, Report
-    from training.section import Section
 
 TEMPLATES = Path(__file__).parent / "templates"
 MEGABYTE = 1_000_000
@@ -60,7 +60,7 @@ def _keys(section: Section, prefix: str) -> Iterator[tuple[str, Any]]:
     """Dotted keys and values."""
     for name in type(section).model_fields:
         value = getattr(section, name)
-        if hasattr(value, "model_fields"):
+        if isinstance(value, Section):
             yield from _keys(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", ", ".join(value) if isinstance(value, tuple) else value

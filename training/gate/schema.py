@@ -26,6 +26,7 @@ class SetResult(Part):
     role: Role = Field(description="target or guard")
     kind: str = Field(description="target, general, earlier, speaker, noise, commands or silence")
     given: bool = Field(description="false for a group within other sets")
+    binding: bool = Field(description="false where it counts with others of its kind: must only not be surely worse")
     utterances: Of = Field(description="heard by both models")
     words: Of = Field(description="said in them; of a set without speech its clips")
     base_wer: float | None = Field(description="the base's word error rate; without speech: share of clips with a word")

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from stt_server.errors import NotFound
+from stt_server.errors import BadOption, NotFound
 from stt_server.speech.bundle import sha256
 from training.evaluate import QUIET, kit_clips
 from training.policy import KINDS
@@ -45,7 +45,11 @@ def target_set(clips: Iterable[Clip]) -> GateSet:
 
 
 def guard_set(name: str, clips: Iterable[Clip]) -> GateSet:
-    """What may not become worse; its name says the kind."""
+    """What may not become worse; its name says the kind. Raises BadOption for a name that is taken."""
+    if name in (TARGET, *KIT_KINDS):
+        raise BadOption(
+            f"{name!r} is the name of the target or of the kit; call the guard set otherwise", field="guard"
+        )
     return GateSet(name, GUARD, kind_of(name), _measured_on(clips))
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stt_server.speech.recognizer import Recognizer
     from training.policy import Costs
 
-WARM, STEPS, CLIPS = 5, 60, 10
+WARM, STEPS, CLIPS = 3, 40, 7  # rounds
 
 
 def measure_latency(base: Recognizer, candidate: Recognizer, samples: NDArray[np.float32], costs: Costs) -> Latency:

@@ -3,6 +3,7 @@
 A target passes when it surely gains (lower bound above zero), and is refused when even the upper bound is below what a
 change is worth. A guard passes when it surely loses no more than its tolerance, and is refused when it surely does.
 Everything between is undecided. One refusal refuses; one thing undecided, or no guard set of speech: nothing passes.
+Of guards of one kind, all together must surely hold; each of them must not be surely broken.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def judge_set(heard: HeardSet, policy: Policy) -> SetResult:
         role=heard.role,
         kind=heard.kind,
         given=heard.given,
+        binding=heard.binding,
         utterances=clips,
         words=sum(pair.words for pair in heard.pairs),
         base_wer=change.base,
@@ -79,10 +81,14 @@ def decide(
     """The verdict and its reasons, the deciding ones first. `same`: candidate and base are one bundle."""
     refusals = _refusals(costs, labels, same=same)
     refusals += [each.reason for each in results if each.verdict == "refused"]
-    doubts = [*_missing(results, policy), *(each.reason for each in results if each.verdict == "undecided")]
-    passed = [each.reason for each in results if each.verdict == "passed"]
+    doubts = [*_missing(results, policy), *(each.reason for each in results if _doubtful(each))]
+    rest = [each.reason for each in results if each.verdict != "refused" and not _doubtful(each)]
     verdict: Verdict = "refused" if refusals else "undecided" if doubts else "passed"
-    return verdict, [*refusals, *doubts, *passed]
+    return verdict, [*refusals, *doubts, *rest]
+
+
+def _doubtful(result: SetResult) -> bool:
+    return result.verdict == "undecided" and result.binding
 
 
 def _target(change: Change, worth: float) -> tuple[Verdict, float]:
@@ -108,6 +114,7 @@ def _empty(heard: HeardSet, tolerance: float, policy: Policy) -> SetResult:
         role=heard.role,
         kind=heard.kind,
         given=heard.given,
+        binding=heard.binding,
         utterances=0,
         words=0,
         base_wer=None,
@@ -154,7 +161,7 @@ def _missing(results: Sequence[SetResult], policy: Policy) -> list[str]:
     """What must be there and is not."""
     found = []
     guards = [each for each in results if each.role == GUARD and each.given and each.utterances]
-    if not any(each.role == TARGET for each in results):
+    if all(each.role != TARGET for each in results):
         found.append("there is no target set: nothing says what became better")
     if not any(each.kind != SILENCE for each in guards):
         found.append("there is no guard set of speech: nothing says what became worse")

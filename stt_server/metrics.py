@@ -53,6 +53,9 @@ class Metrics:
         )
         self._revision = Gauge("earloop_catalog_revision", "The catalog's that is followed", registry=self.registry)
         self._models = Gauge("earloop_models", "Models that new streams may be heard by", registry=self.registry)
+        self._retired = Gauge(
+            "earloop_models_retired", "Models that only streams from before a swap still use", registry=self.registry
+        )
         self._shadow = self._counter("shadow_sessions", "Streams that a candidate heard along to their end")
         self._shadow_dropped = self._counter("shadow_dropped", "Streams that it was to hear, by reason", ["reason"])
         self._canary_dropped = self._counter("canary_rollbacks", "Canaries that this server has taken back")
@@ -121,6 +124,9 @@ class Metrics:
         self._revision.set(revision)
         self._models.set(models)
         self._swap_alarm.set(alarm)
+
+    def models_retired(self, count: int) -> None:
+        self._retired.set(count)
 
     def shadow_ended(self) -> None:
         self._shadow.inc()

@@ -87,8 +87,12 @@ async def _engines(
     """Engines that run, over the one recognizer or over the catalog's models, which they follow."""
     loader = Loader(partial(load_model, settings, objects))
     try:
-        lineup = Lineup.of(recognizer) if recognizer else await _first_lineup(settings, store, loader)
-        engines = Engines(lineup, limits(settings), metrics, count=settings.engines)
+        engines = Engines(  # which alone holds its line-up, so that a model is gone when it is replaced
+            Lineup.of(recognizer) if recognizer else await _first_lineup(settings, store, loader),
+            limits(settings),
+            metrics,
+            count=settings.engines,
+        )
         follower = None if recognizer else Follower(store, engines, loader, metrics, settings.max_models)
         engines.start()
         try:

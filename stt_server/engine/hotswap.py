@@ -113,6 +113,7 @@ class Follower:
         before, self._engines.lineup = self._engines.lineup, lineup
         gone = [model for ident, model in before.models.items() if ident not in lineup.models]
         self._retired += [(model.version, weakref.ref(model)) for model in gone]
+        self._metrics.models_retired(len(self._retired))
         log.info("models_swapped", revision=lineup.revision, live=lineup.live.version, models=len(lineup.models))
         self._metrics.swapped()
         self._note(lineup)
@@ -127,6 +128,7 @@ class Follower:
         freed = [version for version, model in self._retired if model() is None]
         if freed:
             self._retired = [(version, model) for version, model in self._retired if model() is not None]
+            self._metrics.models_retired(len(self._retired))
             log.info("models_freed", models=", ".join(freed), still_used=len(self._retired))
             await self._loader.trim()
 

@@ -6,7 +6,8 @@ as they were, so that the engine may ask again for those alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,3 +50,18 @@ class Recognizer(Protocol):
     def advance(self, streams: Sequence[Stream]) -> None: ...
 
     def take(self, stream: Stream) -> list[Event]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Nameplate:
+    """What a recognizer says of itself, for those who must not keep it: it is freed with its last stream."""
+
+    name: str
+    language: str
+    takes_hotwords: bool
+    version: str
+    lm: str
+
+    @classmethod
+    def of(cls, recognizer: Recognizer) -> Self:
+        return cls(recognizer.name, recognizer.language, recognizer.takes_hotwords, recognizer.version, recognizer.lm)

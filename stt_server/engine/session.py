@@ -15,6 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 from stt_server.engine.inbox import Piece
+from stt_server.engine.interface import Nameplate
 from stt_server.errors import Conflict, EarloopError, TimedOut, TooLarge
 from stt_server.messages import Audio, Failed, Finish, Finished, Flush, Partial
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from stt_server.engine.inbox import Inbox, Lane
-    from stt_server.engine.interface import Recognizer
     from stt_server.engine.limits import Limits
     from stt_server.engine.shadow import Shadow
     from stt_server.messages import Event, Open, Ready
@@ -43,7 +43,11 @@ class Session:
     """Made by `Engine.open`. `ended` is called once when the stream is over, `closed` once when its reader is too.
 
     `error` is what the stream failed with, from then on. `received_bytes` of audio and `received_commands`, Flush and
-    Finish, are in the queue or past it: exact also when a `send` was cancelled half-way.
+    Finish, are in the queue or past it: exact also when a `send` was cancelled half-way. `recognizer` says what hears
+    the stream, from its first to its last word.
+
+    A closed session holds neither stream nor model: tracebacks and tasks may keep it until the collector comes by, and
+    a model is to be gone with its last stream.
     """
 
     def __init__(
@@ -61,7 +65,8 @@ class Session:
     ) -> None:
         self.id = ready.session
         self.options = options
-        self.lane = lane
+        self.recognizer = Nameplate.of(lane.recognizer)
+        self._lane: Lane | None = lane
         self.witness: Witness | None = None
         self.shadow: Shadow | None = None
         self._inbox = inbox
@@ -132,6 +137,7 @@ class Session:
         if self._deadline is not None:
             self._deadline.cancel()
         self._on_closed(self)
+        self._lane = self.shadow = self.witness = None
 
     @property
     def received_s(self) -> float:
@@ -139,9 +145,10 @@ class Session:
         return self.received_bytes / self._bytes_per_second
 
     @property
-    def recognizer(self) -> Recognizer:
-        """What hears this stream, from its first to its last word."""
-        return self.lane.recognizer
+    def lane(self) -> Lane:
+        """Its place in the queue, until it is closed."""
+        assert self._lane is not None, "the session is closed"
+        return self._lane
 
     @property
     def over(self) -> bool:

@@ -26,7 +26,7 @@ from stt_server.web.people import contributor_of, may_collect, person_of
 from stt_server.web.route import route_of
 
 if TYPE_CHECKING:
-    from stt_server.engine.interface import Recognizer
+    from stt_server.engine.interface import Nameplate
     from stt_server.engine.session import Session
     from stt_server.services import Services
     from stt_server.store.consents import Consent
@@ -98,7 +98,7 @@ def basis_of(consent: Consent) -> Basis:
     return Basis(frozenset(map(str, consent.purposes)), consent.person_id, consent.id)
 
 
-def heard_by(recognizer: Recognizer, decoder: str | None = None) -> Heard:
+def heard_by(recognizer: Nameplate, decoder: str | None = None) -> Heard:
     """What recognises, before anything was heard."""
     lm = "" if decoder == "greedy" else recognizer.lm
     return Heard(model=recognizer.version, lm=lm, language=recognizer.language)

@@ -414,10 +414,10 @@ async def test_closed_sessions_and_their_streams_are_collected():
             if number % 3 == 2:  # an error that is logged with its traceback is kept by the log of the tests
                 await session.send(Audio(b"BAD!"))
                 await read(session)
+        watched = [weakref.ref(session) for session in sessions]
+        watched += [weakref.ref(session._lane.stream) for session in sessions if session._lane is not None]
         for session in sessions:
             await session.close()
-        watched = [weakref.ref(session) for session in sessions]
-        watched += [weakref.ref(session.lane.stream) for session in sessions]
         del session, sessions
         await until(lambda: gc.collect() >= 0 and not any(reference() for reference in watched))
         assert running.open_streams == 0

@@ -86,8 +86,9 @@ class Caller:
 
     def check(self) -> None:
         assert len(self.session._events) <= BOUNDS.max_events + 1
-        assert self.session.lane.seconds <= BOUNDS.max_queue_s + PIECE_S
-        assert len(self.session.lane.pieces) <= BOUNDS.max_queue_pieces + 1
+        if (lane := self.session._lane) is not None:
+            assert lane.seconds <= BOUNDS.max_queue_s + PIECE_S
+            assert len(lane.pieces) <= BOUNDS.max_queue_pieces + 1
         assert all(isinstance(event, Ready) == (number == 0) for number, event in enumerate(self.events))
         assert not any(isinstance(event, Finished | Failed) for event in self.events[:-1])
         finals = [event.utterance for event in self.events if isinstance(event, Utterance)]

@@ -49,25 +49,26 @@ async def converse_all(
     spread_s = max(frame_ms / 1000, 1.0) / len(scripts)
     async with asyncio.TaskGroup() as tasks:
         for i, conversation in enumerate(conversations):
-            spoken = _spoken(conversation, frame_ms, begin + i * spread_s)
-            tasks.create_task(_converse(url, conversation, options, spoken, key))
+            pieces = spoken(conversation, frame_ms, begin + i * spread_s)
+            tasks.create_task(_converse(url, conversation, options, pieces, key))
     return conversations
 
 
 async def _converse(
-    url: str, conversation: Conversation, options: Open, spoken: AsyncIterator[bytes | Flush], key: str | None
+    url: str, conversation: Conversation, options: Open, pieces: AsyncIterator[bytes | Flush], key: str | None
 ) -> None:
     loop = asyncio.get_running_loop()
     try:
         async with await connect(url, options, key=key) as stream:
-            async for event in stream.converse(spoken):
+            async for event in stream.converse(pieces):
                 if not isinstance(event, Pong | Reconnected):
                     conversation.events.append((loop.time(), event))
     except EarloopError as error:
         conversation.fault = error
 
 
-async def _spoken(conversation: Conversation, frame_ms: int, begin: float) -> AsyncIterator[bytes | Flush]:
+async def spoken(conversation: Conversation, frame_ms: int, begin: float) -> AsyncIterator[bytes | Flush]:
+    """A conversation's audio and flushes, each when it is due, from `begin` on; notes down what was sent when."""
     loop = asyncio.get_running_loop()
     begin = max(begin, loop.time())
     for length, piece in conversation.script.pieces(frame_ms):

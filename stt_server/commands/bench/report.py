@@ -27,7 +27,7 @@ from stt_server.speech.wer import count_errors
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from stt_server.commands.bench.bare import BareRun
+    from stt_server.commands.bench.bare import BareRun, Heard
     from stt_server.commands.bench.load import Conversation
     from stt_server.commands.bench.script import Turn
 
@@ -155,11 +155,16 @@ def _wait(conversation: Conversation, answer: Answer) -> float | None:
 
 def _chunk_latencies(conversations: Sequence[Conversation], alone: BareRun) -> Iterable[float]:
     for conversation, heard in zip(conversations, alone.heard, strict=True):
-        known: dict[tuple[int, str], int] = {}
-        for each in heard:
-            if isinstance(each.event, Partial):
-                known.setdefault((each.event.utterance, each.event.text), each.length)
-        for at, event in conversation.events:
-            key = (event.utterance, event.text) if isinstance(event, Partial) else None
-            if key in known:
-                yield at - conversation.sent_at(known.pop(key))
+        yield from (latency for _, latency in timed_chunks(conversation, heard))
+
+
+def timed_chunks(conversation: Conversation, heard: Sequence[Heard]) -> Iterable[tuple[float, float]]:
+    """When each partial of a conversation arrived, and its chunk latency; `heard` is what the recogniser says alone."""
+    known: dict[tuple[int, str], int] = {}
+    for each in heard:
+        if isinstance(each.event, Partial):
+            known.setdefault((each.event.utterance, each.event.text), each.length)
+    for at, event in conversation.events:
+        key = (event.utterance, event.text) if isinstance(event, Partial) else None
+        if key in known:
+            yield at, at - conversation.sent_at(known.pop(key))

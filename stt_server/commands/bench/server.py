@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stt_server.errors import EarloopError, Forbidden, Internal, Unauthorized, Unavailable
 
@@ -29,8 +29,8 @@ STREAMS_OPEN = "earloop_streams_open{"
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Of the server's process, by its own `/metrics`: CPU seconds since its start, resident memory in bytes, and how
-    many streams, descriptors, threads and tasks there are.
+    """Of the server's process, by its own `/metrics`: CPU seconds since its start, resident memory in bytes, how many
+    streams, descriptors, threads and tasks there are, and models that only old streams use.
     """
 
     cpu_s: float
@@ -39,6 +39,7 @@ class Usage:
     descriptors: int
     threads: int
     tasks: int
+    retired: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,14 @@ def _address_said(process: subprocess.Popen[str]) -> str:
 
 def model_of(url: str) -> str:
     """The name of the model that a server runs."""
-    name: str = json.loads(_get(f"{url}/readyz"))["model"]
+    name: str = ready_of(url)["model"]
     return name
+
+
+def ready_of(url: str) -> dict[str, Any]:
+    """What a server says of itself in `/readyz`."""
+    said: dict[str, Any] = json.loads(_get(f"{url}/readyz"))
+    return said
 
 
 def usage(url: str, key: str | None = None) -> Usage:
@@ -109,6 +116,7 @@ def usage(url: str, key: str | None = None) -> Usage:
             descriptors=int(float(values["process_open_fds"])),
             threads=int(float(values["earloop_threads"])),
             tasks=int(float(values["earloop_tasks"])),
+            retired=int(float(values.get("earloop_models_retired", "0"))),
         )
     except KeyError as error:
         raise Internal(f"{url}/metrics has no {error}; CPU and memory are known on Linux only.") from error

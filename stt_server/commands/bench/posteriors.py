@@ -15,7 +15,7 @@ import numpy as np
 
 from stt_server.messages import Endpointing, Open
 from stt_server.speech.alphabet import BLANK
-from stt_server.speech.decoder.greedy import GreedyDecoding
+from stt_server.speech.decoder.greedy import GreedyDecoder, GreedyDecoding
 from stt_server.speech.recognizer import Recognizer
 
 if TYPE_CHECKING:
@@ -144,18 +144,15 @@ def _letter(letter: str, alphabet: Alphabet, noise: Noise, dice: np.random.Gener
     return row
 
 
-class _Listening:
-    """A greedy decoder that keeps what it was told."""
-
-    name = "greedy"
-    takes = frozenset[str]()
+class _Listening(GreedyDecoder):
+    """Keeps what it is told."""
 
     def __init__(self, alphabet: Alphabet) -> None:
-        self._alphabet = alphabet
+        super().__init__(alphabet)
         self.rows: list[LogProbs] = []
 
     def open(self, hotwords: tuple[str, ...] = ()) -> _Told:  # noqa: ARG002  the interface
-        return _Told(self._alphabet, self.rows)
+        return _Told(self.alphabet, self.rows)
 
 
 class _Told(GreedyDecoding):

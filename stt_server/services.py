@@ -150,7 +150,7 @@ async def _collection(
     objects = await asyncio.to_thread(open_objects, settings.data, settings.objects)
     recorder = Recorder(store, objects, rules(settings), metrics)
     recorder.start()
-    sweeping = Sweeping(store, objects, metrics)
+    sweeping = Sweeping(store, objects, metrics, settings.data)
     try:
         yield objects, recorder
     finally:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from stt_server.catalog.routing import tag
 from stt_server.errors import BadOption, Conflict, NotFound
-from stt_server.store import audit, erasures, models, routes
+from stt_server.store import audit, erasures, models, people, routes
 from stt_server.store.models import Status
 from stt_server.store.ring import now
 from stt_server.store.routes import KEYED, SHARED, Action, Change, Kind, Route
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LONGEST_KEY: Final = 100
 LONGEST_REASON: Final = 1000
+WITHDRAWN: Final = "its contributor withdrew"
 UNGATED: Final = "ungated: an operator's own act"
 
 
@@ -69,7 +70,7 @@ def promote_within(
     wanted = _route(kind, key, share)
     routes.lock(connection)
     model = models.get(connection, ref)
-    _check_may_answer(model, wanted)
+    _check_may_answer(connection, model, wanted)
     route = Route(wanted.kind, wanted.key, model.id, wanted.share, model.language)
     if standing := _standing(connection, route, actor):
         return standing
@@ -123,11 +124,22 @@ def remove(database: Database, ref: str, *, actor: str, reason: str = "") -> Mod
         if leading := routes.of_model(connection, model.id):
             told = ", ".join(f"{route.kind} {route.key}".strip() for route in leading)
             raise Conflict(f"{model.ref} still answers ({told}); give that to another model first.", field="model")
-        erasures.ask(connection, [model.object_key] if model.object_key else [], now())
-        models.forget_bytes(connection, model.id)
-        told_of = {"kind": "", "key": "", "model_id": None, "previous_id": model.id}
-        routes.note(connection, actor=actor, action=Action.REMOVE, reason=_reason(reason), **told_of)
+        _erase(connection, model, actor, _reason(reason))
         return model
+
+
+def retire(connection: Connection, person_id: str, actor: str) -> int:
+    """Let somebody's own models answer nobody and their bytes be erased, because they withdrew; says how many.
+
+    In the caller's transaction, which has begun to write.
+    """
+    routes.lock(connection)
+    own = [model for model in models.listed(connection) if model.person_id == person_id]
+    for model in own:
+        for route in routes.of_model(connection, model.id):
+            routes.drop(connection, route, actor=actor, reason=WITHDRAWN)
+        _erase(connection, model, actor, WITHDRAWN)
+    return len(own)
 
 
 def follow_settings(database: Database, model: Model, actor: str = audit.SERVER) -> None:
@@ -176,12 +188,14 @@ def _reason(reason: str) -> str:
     return reason.strip()
 
 
-def _check_may_answer(model: Model, route: Route) -> None:
-    """Raises Conflict for a removed model, and for somebody's own one on any other route than theirs."""
+def _check_may_answer(connection: Connection, model: Model, route: Route) -> None:
+    """Raises Conflict for a removed model, and for somebody's own one but for who it is of, and has not withdrawn."""
     if model.status == Status.REMOVED:
         raise Conflict(f"{model.ref} was removed; import it again.", field="model")
     if model.person_id is not None and (route.kind, route.key) != (Kind.PERSON, model.person_id):
         raise Conflict(f"{model.ref} is a contributor's own model and answers nobody else.", field="model")
+    if model.person_id is not None and people.get(connection, model.person_id).withdrawn is not None:
+        raise Conflict(f"{model.ref} cannot answer: {WITHDRAWN}.", field="model")
 
 
 def _standing(connection: Connection, route: Route, actor: str) -> Change | None:
@@ -220,6 +234,13 @@ def _take_over(
     ungated = report_id is None and actor == audit.COMMAND and route.kind != Kind.SHADOW
     reason = reason or (UNGATED if ungated else "")
     return routes.put(connection, route, actor=actor, report_id=report_id, reason=reason)
+
+
+def _erase(connection: Connection, model: Model, actor: str, reason: str) -> None:
+    erasures.ask(connection, [model.object_key] if model.object_key else [], now())
+    models.forget_bytes(connection, model.id)
+    told = {"kind": "", "key": "", "model_id": None, "previous_id": model.id}
+    routes.note(connection, actor=actor, action=Action.REMOVE, reason=reason, **told)
 
 
 def _before(connection: Connection, route: Route) -> str | None:

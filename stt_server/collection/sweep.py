@@ -7,6 +7,7 @@
 | a model's bundle or a gate report's page without a row, as old | deleted |
 | a row without bytes, as old | the clip leaves, by the one way clips leave |
 | a clip that nobody judged until it expired | leaves |
+| on this machine, the unpacked bundle of a model that was removed | deleted (`catalog.places`) |
 | bytes that were asked to be erased and are still there | deleted (`withdrawal.erase_pending`) |
 
 A folder that is not mounted, or another bucket, looks like a store that has lost all: so the store holds a mark of the
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from stt_server.catalog.places import drop_removed
 from stt_server.collection.withdrawal import erase_pending
 from stt_server.errors import EarloopError, NotFound, Unavailable
 from stt_server.logs import EventLog
@@ -32,6 +34,7 @@ from stt_server.tasks import ended, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from stt_server.metrics import Metrics
     from stt_server.store.database import Database
@@ -139,8 +142,8 @@ def _drop(objects: ObjectStore, keys: Iterable[str]) -> int:
 class Sweeping:
     """A server's task that sweeps now and then; made on its event loop."""
 
-    def __init__(self, database: Database, objects: ObjectStore, metrics: Metrics) -> None:
-        self._database, self._objects, self._metrics = database, objects, metrics
+    def __init__(self, database: Database, objects: ObjectStore, metrics: Metrics, data: Path) -> None:
+        self._database, self._objects, self._metrics, self._data = database, objects, metrics, data
         self._closing = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
@@ -159,6 +162,7 @@ class Sweeping:
 
     async def _once(self, *, all_of_it: bool) -> None:
         try:
+            await asyncio.to_thread(drop_removed, self._database, self._data)
             if all_of_it:
                 swept = await asyncio.to_thread(sweep, self._database, self._objects)
                 log.info("swept", loose=swept.bytes_without_row, torn=swept.rows_without_bytes, expired=swept.expired)

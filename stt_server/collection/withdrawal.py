@@ -1,8 +1,8 @@
 """Changing one's mind: the one function through which everything of somebody goes, and what makes it certain.
 
-    withdraw ──► consent ends (no new clips) ──► clips leave, a batch a transaction ──► bytes are deleted
-                                                                                          ▲
-    erase_pending, every minute in a server ── what a crash or an object store that was away has left ┘
+    withdraw ──► consent and their own models end ──► clips leave, a batch a transaction ──► bytes are deleted
+                                                                                               ▲
+    erase_pending, every minute in a server ── what a crash or an object store that was away has left ──────┘
 
 Each step is written down before the next begins, so that one cut off anywhere is gone on with by the next
 `erase_pending`, in whatever process. A row of `erasures` goes when its bytes are gone and SQLite's write-ahead log
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stt_server.catalog.lineage import heirs_of
+from stt_server.catalog.promotion import retire
 from stt_server.errors import EarloopError
 from stt_server.logs import EventLog
 from stt_server.store import audit, consents, erasures, people
@@ -54,8 +55,8 @@ def withdraw(database: Database, objects: ObjectStore, person_id: str, actor: st
     with database.write() as connection:
         people.get(connection, person_id)
         people.set_withdrawn(connection, person_id, now())
-        ended = consents.end(connection, person_id, now())
-        audit.note(connection, now(), "consent_withdrawn", actor, person_id, consents=ended)
+        ended, own = consents.end(connection, person_id, now()), retire(connection, person_id, actor)
+        audit.note(connection, now(), "consent_withdrawn", actor, person_id, consents=ended, models=own)
     removed = _remove_all(database, person_id, actor)
     log.info("withdrawn", person=person_id, clips=removed.clips, snapshots=len(removed.snapshots))
     return _report(database, objects, removed)

@@ -8,6 +8,7 @@ from sqlalchemy import insert
 
 from stt_server.catalog.importing import register_shipped
 from stt_server.catalog.promotion import promote, remove, rollback, unroute
+from stt_server.collection.withdrawal import withdraw
 from stt_server.errors import BadOption, Conflict, NotFound
 from stt_server.store import models, people, routes
 from stt_server.store.database import open_database
@@ -216,6 +217,20 @@ def test_somebodys_own_model_answers_nobody_else(database, three):
     for route in ({}, {"kind": "name", "key": "own"}, {"kind": "person", "key": "somebody"}):
         with pytest.raises(Conflict, match="own model"):
             promote(database, own.id, actor="command", **route)
+
+
+def test_who_withdraws_takes_their_own_model_along(database, three, objects):
+    with database.write() as connection:
+        person, _ = people.create(connection, datetime.now(UTC))
+    objects.put("models/own.zip", b"bytes")
+    own = add(database, "own", person_id=person.id, object_key="models/own.zip")
+    promote(database, own.id, actor="worker", reason="theirs", kind="person", key=person.id)
+    assert withdraw(database, objects, person.id, "test").left == 0
+    assert kinds(database) == {("live", ""): three[0].id}
+    assert list(objects.each("models/")) == []
+    late = add(database, "late", person_id=person.id)
+    with pytest.raises(Conflict, match="withdrew"):
+        promote(database, late.id, actor="command", kind="person", key=person.id)
 
 
 def test_a_model_that_is_not_there_is_named_with_those_written_alike(database, three):

@@ -65,6 +65,7 @@ class Follower:
 
     def start(self) -> None:
         self._engines.compared = self._compared
+        self._loader.give_way()
         self._note(self._engines.lineup)
         self._task = asyncio.create_task(self._follow())
         self._task.add_done_callback(self._left)

@@ -45,7 +45,7 @@ class Load(Protocol):
 class Loader:
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="earloop-loader", initializer=_give_way)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="earloop-loader")
 
     async def load(self, model: Model, like: Sequence[Recognizer] = ()) -> Recognizer:
         """Raises what `Load` does, TimedOut after `LOAD_S`, and Internal with an id for what no bundle should cause."""
@@ -61,6 +61,10 @@ class Loader:
             raise Internal(f"it cannot be loaded (error {error_id}); the log says why") from error
         log.info("model_loaded", model=model.ref, id=model.id)
         return recognizer
+
+    def give_way(self) -> None:
+        """From now on streams are heard beside. Not before: on a busy machine a server would take minutes to start."""
+        self._thread.submit(_give_way)
 
     async def trim(self) -> None:
         """Give memory that was freed back to the system."""

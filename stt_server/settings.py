@@ -141,8 +141,8 @@ class Settings(BaseSettings):
     max_utterance_s: float = Field(30, ge=1, le=300, description="An utterance is ended after this long")
     vad_mode: int = Field(2, ge=0, le=3, description="How readily webrtcvad calls sound no speech: 0 least, 3 most")
 
-    decoder: Literal["auto", "greedy", "reference"] = Field(
-        "auto", description="Search behind finals; `auto` is `reference` (beam and LM) where that is installed"
+    decoder: Literal["auto", "greedy", "native", "reference"] = Field(
+        "auto", description="Search: `auto` is what the model wants, `native` for one that wants beam and LM"
     )
     beam: int = Field(0, ge=0, le=1000, description="Hypotheses kept by the search; 0 is the bundle's own number")
     lag_notice_ms: int = Field(500, ge=0, description="A stream this far behind is told so")

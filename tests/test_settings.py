@@ -77,7 +77,7 @@ def test_an_unknown_name_near_nothing_lists_the_settings(data, monkeypatch):
         ("port", "65536", "whole number from 0 to 65535"),
         ("port", "http", "whole number"),
         ("max_queue_s", "0", "number above 0"),
-        ("decoder", "magic", "auto, greedy or reference"),
+        ("decoder", "magic", "auto, greedy, native or reference"),
         ("log_json", "maybe", "true or false"),
     ],
 )

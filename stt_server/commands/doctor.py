@@ -27,7 +27,7 @@ EXTRAS: Final = (
     Extra("cpu", "runs models on the processor", ("onnxruntime",)),
     Extra("gpu", "runs models on an NVIDIA GPU", ("onnxruntime-gpu",)),
     Extra("kenlm", "scores with a language model", ("kenlm",)),
-    Extra("reference", "beam search behind finals", ("pyctcdecode",)),
+    Extra("reference", "beam search to compare ours with", ("pyctcdecode",)),
     Extra("av", "reads mp4, m4a, webm, mpeg and aac", ("av",)),
     Extra("train", "trains and exports models", ("torch", "onnx", "onnxscript")),
     Extra("tune", "finds the weights of language models", ("optuna",)),

@@ -38,7 +38,9 @@ def evaluate(
     bundle: Annotated[str, typer.Argument(help="a model's name, or a bundle's folder or zip")],
     manifest: Annotated[str, typer.Argument(help="a manifest's path, or a corpus by name; `kit` is the bundle's own")],
     split: Annotated[str | None, typer.Option(help="train, dev or test; all of them by default")] = None,
-    decoder: Annotated[list[str] | None, typer.Option(help="greedy, reference; each that there is by default")] = None,
+    decoder: Annotated[
+        list[str] | None, typer.Option(help="greedy, native, reference; each that there is by default")
+    ] = None,
     lm: Annotated[Path | None, typer.Option(help="an ARPA language model instead of the bundle's")] = None,
     precision: Annotated[str, typer.Option(help="fp32, or int8, which is measured beside it")] = PLAIN,
     limit: Annotated[int | None, typer.Option(help="only so many clips, spread over the manifest", min=1)] = None,

@@ -37,7 +37,7 @@ def transcribe(
     files: Annotated[list[Path], typer.Argument(help="audio files, folders of them, or - for standard input")],
     model: Annotated[str | None, typer.Option(help="a model's name or a bundle's path")] = None,
     lm: Annotated[Path | None, typer.Option(help="an ARPA language model instead of the bundle's")] = None,
-    decoder: Annotated[str | None, typer.Option(help="greedy or reference")] = None,
+    decoder: Annotated[str | None, typer.Option(help="greedy, native or reference")] = None,
     precision: Annotated[str, typer.Option(help="fp32 or int8")] = "fp32",
     no_vad: Annotated[bool, typer.Option("--no-vad", help="hear each file as one utterance")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line, with words and times")] = False,

@@ -70,9 +70,11 @@ class Features(_Part):
 
 
 class DecoderDefaults(_Part):
-    """`engine` is greedy or reference; alpha weighs the language model, beta each word, beam is its width."""
+    """`engine` is greedy, or native or reference, which mean the same: the best search there is. alpha weighs the
+    language model, beta each word, beam is its width.
+    """
 
-    engine: Literal["greedy", "reference"] = "greedy"
+    engine: Literal["greedy", "native", "reference"] = "greedy"
     alpha: float = 0.5
     beta: float = 1.0
     beam: int = Field(32, ge=1, le=1000)

@@ -20,8 +20,10 @@ from stt_server.errors import BadBundle, BadOption, Internal
 from stt_server.messages import AudioSpec, Final, Open, Transcript
 from stt_server.speech.acoustic import AcousticModel
 from stt_server.speech.bundle import load_bundle
-from stt_server.speech.decoder.choice import load_decoders
+from stt_server.speech.decoder.choice import default_decoder, load_decoders, usual_search
+from stt_server.speech.decoder.grammar import compile_grammar
 from stt_server.speech.decoder.hotwords import spell_hotwords
+from stt_server.speech.decoder.interface import Asked
 from stt_server.speech.endpoint import EndpointConfig
 from stt_server.speech.features import LogMel
 from stt_server.speech.segment import Grid
@@ -63,8 +65,7 @@ class Recognizer:
     ) -> None:
         manifest = bundle.manifest
         self.bundle, self.model, self.decoders, self.settings = bundle, model, decoders, settings
-        wanted = settings.decoder or manifest.decoder.engine
-        self.default_decoder = wanted if wanted in decoders else "greedy"
+        self.default_decoder = default_decoder(settings.decoder, manifest.decoder.engine, decoders)
         self._shared = Shared(
             model=bundle.name,
             grid=Grid.of(manifest),
@@ -94,7 +95,9 @@ class Recognizer:
 
         Raises NotFound, BadBundle, BadOption, and Unsupported where the packages of a decoder asked for are missing.
         """
-        settings = replace(settings, decoder=decoder or ("reference" if lm else settings.decoder))
+        if lm and settings.decoder in (None, "greedy"):
+            settings = replace(settings, decoder=usual_search())
+        settings = replace(settings, decoder=decoder or settings.decoder)
         bundle = load_bundle(folder)
         manifest, defaults = bundle.manifest, bundle.manifest.decoder
         model = AcousticModel.load(bundle.model_path(precision), threads=threads)
@@ -153,8 +156,10 @@ class Recognizer:
         _check_search(options, decoder)
         boosts = spell_hotwords(options, self.bundle.manifest.alphabet)
         options = replace(options, hotwords=tuple(boosts), boosts=tuple(boosts.items()), hints=())
+        grammar = compile_grammar(options.grammar, self.bundle.manifest.alphabet) if options.grammar else None
+        open_decoding = decoder.prepare(Asked(options.boosts, grammar, options.beam))
         endpointing = _endpointing(self.settings, options.endpointing, self.bundle.manifest)
-        return Stream(self._shared, options, endpointing, decoder)
+        return Stream(self._shared, options, endpointing, open_decoding)
 
     def accept(self, stream: Stream, data: bytes) -> None:
         """Take audio in. Raises BadAudio, then the stream keeps what it had, and Conflict after `finish`."""

@@ -29,11 +29,13 @@ from stt_server.speech.segment import Segment
 from stt_server.speech.vad import Vad
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from stt_server.messages import Event, Open, Reason
     from stt_server.speech.acoustic import State
-    from stt_server.speech.decoder.interface import Decoder, TimedWord
+    from stt_server.speech.decoder.interface import Decoding, TimedWord
     from stt_server.speech.endpoint import EndpointConfig, EndpointState
     from stt_server.speech.features import LogMel
     from stt_server.speech.segment import Grid
@@ -62,7 +64,9 @@ class Shared:
 class Stream:
     """Everything that belongs to one stream. `options` are checked, hotwords normalised; one thread at a time."""
 
-    def __init__(self, shared: Shared, options: Open, endpointing: EndpointConfig, decoder: Decoder) -> None:
+    def __init__(
+        self, shared: Shared, options: Open, endpointing: EndpointConfig, open_decoding: Callable[[], Decoding]
+    ) -> None:
         self.options = options
         self.format = AudioFormat(options.audio.encoding, options.audio.sample_rate, options.audio.channels)
         self.events: list[Event] = []
@@ -81,7 +85,7 @@ class Stream:
         self._held: deque[Floats | Reason] = deque()  # what came behind its end
         self._finishing = False
         # The utterance.
-        self._decoder = decoder
+        self._open = open_decoding
         self._begin_decoding(0)
         self._utterance = 0
         self._shown = ""
@@ -284,7 +288,7 @@ class Stream:
             self._begin_decoding(frame)
 
     def _begin_decoding(self, frame: int) -> None:
-        self._decoding, self._decoded_from = self._decoder.open(self.options.hotwords), frame
+        self._decoding, self._decoded_from = self._open(), frame
 
     def _names_letters(self, rows: Floats) -> list[bool]:
         best = rows.argmax(1)
@@ -319,7 +323,7 @@ class Stream:
         self._say_final(reason, end_s if started_ms is None else segment.seconds(started_ms), end_s)
 
     def _say_final(self, reason: Reason, start_s: float, end_s: float) -> None:
-        greedy, hypothesis = self._decoding.partial().text, self._decoding.final()
+        greedy, hypothesis = self._decoding.spelled(), self._decoding.final()
         if reason == "noise" and hypothesis.words:
             reason = "silence"  # the endpointer was told of none, for they were written while the model settled
         words = tuple(self._timed(word) for word in hypothesis.words)

@@ -64,7 +64,7 @@ def test_a_clip_is_heard_in_the_stack_as_it_is_heard_alone(tiny, corpus):
     from stt_server.speech.files import read_audio
 
     result = evaluate(tiny, corpus[1])
-    assert result.decoder == "reference"
+    assert result.decoder == "native"
     for each in result.heard:
         assert each.heard == tiny.transcribe(read_audio(each.clip.path)).text
 
@@ -79,12 +79,12 @@ def test_a_clip_that_cannot_be_read_and_no_clips_at_all_are_errors(tiny, corpus,
         evaluate(tiny, [Clip(tmp_path / "bad.wav", "yes")])
 
 
-def test_the_command_prints_greedy_and_reference_side_by_side_and_the_worst(capsys, tiny_bundle, corpus):
+def test_the_command_prints_the_decoders_side_by_side_and_the_worst(capsys, tiny_bundle, corpus):
     code, out, err = run(capsys, tiny_bundle, corpus[0], "--split", "test")
     assert (code, err) == (0, "")
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "voice" in line]
     assert [row[:3] for row in rows] == [
-        [source, "6", decoder] for source in ("voice 0", "voice 1") for decoder in ("greedy", "reference")
+        [source, "6", decoder] for source in ("voice 0", "voice 1") for decoder in ("greedy", "native", "reference")
     ]
     assert rows[0][3].startswith("0.0 % (0.0 to 0.0)")
     assert "words heard in 0 of 1 clips without speech" in out
@@ -155,7 +155,7 @@ def test_only_so_many_clips_are_measured_where_a_limit_is_given(capsys, tiny_bun
     ("more", "code", "says"),
     [
         (["--split", "train"], 2, "no clips"),
-        (["--decoder", "native"], 2, "'native'"),
+        (["--decoder", "best"], 2, "'best'"),
         (["--lm", "none.arpa"], 3, "none.arpa"),
     ],
 )

@@ -308,12 +308,12 @@ def test_greedy_alone_needs_no_packages_and_reads_no_language_model(tmp_path):
 @pytest.mark.parametrize("package", ["kenlm", "pyctcdecode.decoder"])
 def test_a_decoder_whose_packages_are_missing_is_left_out_or_refused_where_it_was_asked_for(monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    assert list(load_decoders(ALPHABET, None, alpha=0.5, beta=1.0, beam=8)) == ["greedy"]
+    assert list(load_decoders(ALPHABET, None, alpha=0.5, beta=1.0, beam=8)) == ["greedy", "native"]
     with pytest.raises(Unsupported, match="extras reference and kenlm"):
         load_decoders(ALPHABET, None, alpha=0.5, beta=1.0, beam=8, required="reference")
 
 
 def test_an_unknown_decoder_is_a_bad_option():
-    with pytest.raises(BadOption, match="'native'") as refused:
-        load_decoders(ALPHABET, None, alpha=0.5, beta=1.0, beam=8, required="native")
+    with pytest.raises(BadOption, match="'best'") as refused:
+        load_decoders(ALPHABET, None, alpha=0.5, beta=1.0, beam=8, required="best")
     assert refused.value.field == "decoder"

@@ -356,7 +356,7 @@ def test_bad_samples_are_refused_and_the_stream_keeps_what_it_had(tiny):
     [
         (Open("test", model="other"), "model"),
         (Open("test", language="de-DE"), "language"),
-        (Open("test", decoder="native"), "decoder"),
+        (Open("test", decoder="best"), "decoder"),
         (Open("test", audio=AudioSpec(sample_rate=4000)), "sample_rate"),
         (Open("test", audio=AudioSpec("opus")), "encoding"),  # type: ignore[arg-type]
         (Open("test", audio=AudioSpec(channels=0)), "channels"),
@@ -569,7 +569,8 @@ def test_transcribing_is_a_stream_in_a_loop(tiny):
 
 
 def test_the_bundles_decoder_is_the_default_and_can_be_overruled(tiny_bundle, tiny):
-    assert tiny.default_decoder == "reference"
+    assert tiny.default_decoder == "native"
+    assert Recognizer.load(tiny_bundle, decoder="reference").default_decoder == "reference"
     assert Recognizer.load(tiny_bundle, decoder="greedy").default_decoder == "greedy"
     assert Recognizer.load(tiny_bundle, settings=RecognizerSettings(decoder="greedy")).default_decoder == "greedy"
     with pytest.raises(BadOption) as refused:
@@ -582,9 +583,9 @@ def test_a_language_model_of_ones_own_replaces_the_bundles(tiny_bundle, tmp_path
     arpa = "\\data\\\nngram 1=4\nngram 2=1\n\n\\1-grams:\n-9\t<s>\t0\n-1\t</s>\t0\n-9\t<unk>\t0\n-0.1\tnope\t0\n\n"
     (tmp_path / "own.arpa").write_text(arpa + "\\2-grams:\n-0.1\t<s> nope\n\n\\end\\\n", encoding="utf-8")
     recognizer = Recognizer.load(tiny_bundle, lm=tmp_path / "own.arpa")
-    assert recognizer.default_decoder == "reference"
-    words = recognizer.decoders["reference"]._search._language_model._unigram_set  # type: ignore[attr-defined]
-    assert words == {"nope"}
+    assert recognizer.default_decoder == "native"
+    lm = recognizer.decoders["native"].lm  # type: ignore[attr-defined]
+    assert (lm.knows("nope"), lm.knows("no")) == (True, False)
 
 
 # --------------------------------------------------------------------------------------------------- the shipped bundle

@@ -2,37 +2,68 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from stt_server.errors import BadOption, Unsupported
+from stt_server.logs import EventLog
 from stt_server.speech.decoder.greedy import GreedyDecoder
+from stt_server.speech.decoder.library import library_path
+from stt_server.speech.decoder.native import NativeDecoder
 from stt_server.speech.decoder.reference import ReferenceDecoder
 
 if TYPE_CHECKING:
+    from collections.abc import Container
     from pathlib import Path
 
     from stt_server.speech.alphabet import Alphabet
     from stt_server.speech.decoder.interface import Decoder
 
-ENGINES = (GreedyDecoder.name, ReferenceDecoder.name)
+SEARCHES: tuple[type[NativeDecoder | ReferenceDecoder], ...] = (NativeDecoder, ReferenceDecoder)  # the best one first
+ENGINES = (GreedyDecoder.name, *(search.name for search in SEARCHES))
 
 
 def load_decoders(
     alphabet: Alphabet, lm: Path | None, *, alpha: float, beta: float, beam: int, required: str | None = None
 ) -> dict[str, Decoder]:
-    """The decoders by name. Reference is left out where its packages are missing, and where only greedy is required.
+    """The decoders by name. Left out are those that were not built or installed; all but greedy where that is required.
 
-    Raises BadOption for a required engine there is not, Unsupported for one whose packages are missing, NotFound and
-    BadBundle for a language model that cannot be read.
+    Raises BadOption for a required engine there is not, Unsupported for one that was not built or installed, NotFound
+    and BadBundle for a language model that cannot be read.
     """
     if required is not None and required not in ENGINES:
         raise BadOption(f"there is no decoder {required!r}; choose one of: {', '.join(ENGINES)}", field="decoder")
     decoders: dict[str, Decoder] = {GreedyDecoder.name: GreedyDecoder(alphabet)}
     if required == GreedyDecoder.name:
         return decoders
-    try:
-        decoders[ReferenceDecoder.name] = ReferenceDecoder(alphabet, lm, alpha=alpha, beta=beta, beam=beam)
-    except Unsupported:
-        if required is not None:
-            raise
+    for search in SEARCHES:
+        try:
+            decoders[search.name] = search(alphabet, lm, alpha=alpha, beta=beta, beam=beam)
+        except Unsupported as error:
+            if search.name == required:
+                raise
+            if search is NativeDecoder:
+                _tell_once(str(error), ReferenceDecoder.name)
     return decoders
+
+
+def default_decoder(asked: str | None, engine: str, there: Container[str]) -> str:
+    """The decoder for streams that leave it to us: the one asked for, else by the bundle's `engine`.
+
+    For a bundle that wants a search it is the best one there is; its alpha, beta and beam are good for both.
+    """
+    if asked in there:
+        return str(asked)
+    if engine == GreedyDecoder.name:
+        return engine
+    return next((search.name for search in SEARCHES if search.name in there), GreedyDecoder.name)
+
+
+def usual_search() -> str:
+    """The search that uses a language model where nobody says which one."""
+    return NativeDecoder.name if library_path() else ReferenceDecoder.name
+
+
+@cache
+def _tell_once(why: str, instead: str) -> None:
+    EventLog("decoder").warning("no_native_decoder", why=why, instead=f"{instead} where it is installed, else greedy")

@@ -10,8 +10,10 @@ from stt_server.speech.alphabet import BLANK
 from stt_server.speech.decoder.interface import Hypothesis, TimedWord
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stt_server.speech.alphabet import Alphabet
-    from stt_server.speech.decoder.interface import LogProbs
+    from stt_server.speech.decoder.interface import Asked, LogProbs
 
 
 class GreedyDecoder:
@@ -26,6 +28,9 @@ class GreedyDecoder:
     def open(self, hotwords: tuple[str, ...] = ()) -> GreedyDecoding:  # noqa: ARG002  the interface
         """Start an utterance. The best path knows no words, so hotwords change nothing here."""
         return GreedyDecoding(self.alphabet)
+
+    def prepare(self, asked: Asked) -> Callable[[], GreedyDecoding]:  # noqa: ARG002  the interface
+        return self.open
 
 
 class GreedyDecoding:
@@ -63,6 +68,9 @@ class GreedyDecoding:
     def final(self) -> Hypothesis:
         self._close_word()
         return self.partial()
+
+    def spelled(self) -> str:
+        return self.partial().text
 
     def _letter(self, label: int) -> str:
         """The letter a frame adds; none where it goes on with the letter of the frame before."""

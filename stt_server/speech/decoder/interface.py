@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
+
+    from stt_server.speech.decoder.grammar import Grammar
 
     LogProbs = NDArray[np.float32]
 
@@ -41,6 +45,19 @@ class Decoding(Protocol):
     def partial(self) -> Hypothesis: ...
     def final(self) -> Hypothesis: ...
 
+    def spelled(self) -> str:
+        """What the best label of each frame spells, without search and language model."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a stream asks of its decoder, spelled in the model's letters. `beam` None is the decoder's own."""
+
+    boosts: tuple[tuple[str, float], ...] = ()
+    grammar: Grammar | None = None
+    beam: int | None = None
+
 
 class Decoder(Protocol):
     """Shared by all streams; holds no utterance."""
@@ -49,3 +66,7 @@ class Decoder(Protocol):
     takes: frozenset[str]  # what a stream may ask for: of "hotwords", "boosts", "grammar", "beam"
 
     def open(self, hotwords: tuple[str, ...] = ()) -> Decoding: ...
+
+    def prepare(self, asked: Asked) -> Callable[[], Decoding]:
+        """What opens the decodings of a stream that asks for this, made ready once for all its utterances."""
+        ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.machinery
+import weakref
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ _PLAIN: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "arpa_free": (None, (_P,)),
     "decoder_free": (None, (_P,)),
     "hotwords_free": (None, (_P,)),
+    "grammar_free": (None, (_P,)),
     "stream_free": (None, (_P,)),
     "answer": (_P, (_P,)),
     "lm_score": (_F64, (_P, _P, _I32, ctypes.c_uint32)),
@@ -58,7 +60,8 @@ _FALLIBLE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "map_new": (_P, (_P, _I64)),
     "decoder_new": (_P, (_P, _BYTES, _P, _BYTES, _I32, ctypes.POINTER(Weights))),
     "hotwords_new": (_P, (_BYTES, _P, _P, _I32)),
-    "stream_new": (_P, (_P, _I32, _P)),
+    "grammar_new": (_P, (_P, _P, _P, _P, _P, _P, _I32, _I32)),
+    "stream_new": (_P, (_P, _I32, _P, _P)),
     "step": (ctypes.c_int, (_P, _P, _P, _I32)),
     "read": (_I64, (_P, _I32, _I32)),
     "save": (_I64, (_P,)),
@@ -110,6 +113,11 @@ def _checked(call: Any) -> Callable[..., Any]:
         return answer
 
     return checked
+
+
+def at_end(owner: object, free: Callable[..., None], *arguments: object) -> None:
+    """Free what `owner` has of the library when nobody uses it any more, but not at exit: threads may still run."""
+    weakref.finalize(owner, free, *arguments).atexit = False
 
 
 def library_path() -> Path | None:

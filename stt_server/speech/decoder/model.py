@@ -5,14 +5,13 @@ from __future__ import annotations
 import ctypes
 import gzip
 import mmap
-import weakref
 import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stt_server.errors import BadBundle, NotFound
-from stt_server.speech.decoder.library import Refused, load_library
+from stt_server.speech.decoder.library import Refused, at_end, load_library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +30,7 @@ class NgramModel:
     def __init__(self, library: Library, handle: int, source: object = None) -> None:
         self.library, self.handle, self._source = library, handle, source
         self.order: int = library.lm_order(handle)
-        weakref.finalize(self, library.arpa_free, handle)
+        at_end(self, library.arpa_free, handle)
 
     def knows(self, word: str) -> bool:
         """Whether the model has a word, `<s>`, `</s>` and `<unk>` among them."""

@@ -3,6 +3,7 @@
 //   Lm        words, unigrams, n-grams: from an ARPA text or laid over a mapped file (LM_FORMAT.md)
 //   Lexicon   a trie of the words' bytes, each node knowing the likeliest word below it: the look-ahead
 //   Hotwords  a trie of phrases with failure links (Aho, Corasick 1975) that begin at words only
+//   Grammar   an automaton over bytes: what alone may be said
 //   Decoder   labels, language model, lexicon, weights: shared by all streams, changed by none
 //   Stream    the prefixes of one utterance that are still possible, and what all of them share: committed words
 //
@@ -502,6 +503,31 @@ struct Hotwords {
     }
 };
 
+// A closed grammar: the automaton over bytes that grammar_letters.py makes and describes. It is heard without language
+// model.
+struct Grammar {
+    std::vector<int32_t> first;  // arc of each node, and the end of the last one's
+    std::vector<uint8_t> letter;
+    std::vector<int32_t> target, other;
+    std::vector<float> cost, ending;
+
+    int32_t step(int32_t node, uint8_t byte) const {
+        const auto begin = letter.begin() + first[node], end = letter.begin() + first[node + 1];
+        const auto arc = std::lower_bound(begin, end, byte);
+        if (arc != end && *arc == byte) return target[arc - letter.begin()];
+        return byte == ' ' ? NONE : other[node];
+    }
+
+    // Whether every number in it leads somewhere.
+    bool is_sound() const {
+        const auto nodes = static_cast<int32_t>(other.size());
+        const auto leads = [&](int32_t node) { return node >= NONE && node < nodes; };
+        return nodes > 0 && first.front() == 0 && first.back() == static_cast<int32_t>(letter.size()) &&
+               std::is_sorted(first.begin(), first.end()) && std::all_of(target.begin(), target.end(), leads) &&
+               std::all_of(other.begin(), other.end(), leads);
+    }
+};
+
 // ------------------------------------------------------------------------------------------------------------- decoder
 
 struct Label {
@@ -568,10 +594,11 @@ struct Node {
     int32_t context;
     int32_t lexicon;      // node, NONE for an unknown word
     int32_t hotword;      // node, NONE outside phrases
+    int32_t grammar;      // node
     int32_t begin, end;   // frames
     uint16_t label, letters;  // letters of the word that has begun
     uint32_t word_id;         // of that word, once `is_scored`
-    uint8_t is_scored, unused[7];
+    uint8_t is_scored, unused[3];
 };
 
 struct Beam {
@@ -586,7 +613,7 @@ struct Beam {
 struct Candidate {
     double mass, score;
     double words, provisional;  // as in Node
-    int32_t from, node, lexicon, hotword;
+    int32_t from, node, lexicon, hotword, grammar;
     uint32_t label;
 };
 
@@ -607,7 +634,7 @@ static_assert(std::is_trivially_copyable_v<Node> && std::is_trivially_copyable_v
 
 class Stream {
 public:
-    Stream(const Decoder* decoder, int beam, const Hotwords* hotwords);
+    Stream(const Decoder* decoder, int beam, const Hotwords* hotwords, const Grammar* grammar);
 
     // Rows of log-probabilities, (frames, labels).
     void step(const float* rows, int64_t frames);
@@ -630,6 +657,7 @@ private:
     void stay(double blank);
     void extend(const float* row);
     void propose(const Beam& beam, uint32_t label, int32_t child, double mass, double logmass);
+    bool follow(Candidate& next, bool is_within_word) const;
     void select();
     void rescale();
     void drop_twins();
@@ -656,7 +684,9 @@ private:
     void trust_last(std::vector<Word>& words, int32_t node, const std::vector<Ending>& all) const;
 
     const Decoder* decoder_;
+    const Lm* lm_;
     const Hotwords* hotwords_;
+    const Grammar* grammar_;
     const size_t width_;
 
     // What is saved.
@@ -684,8 +714,9 @@ private:
     double best_ = 0;                 // score, as far as is known in this frame
 };
 
-Stream::Stream(const Decoder* decoder, int beam, const Hotwords* hotwords)
-    : decoder_(decoder), hotwords_(hotwords), width_(static_cast<size_t>(std::max(1, beam))) {
+Stream::Stream(const Decoder* decoder, int beam, const Hotwords* hotwords, const Grammar* grammar)
+    : decoder_(decoder), lm_(grammar ? nullptr : decoder->lm), hotwords_(hotwords), grammar_(grammar),
+      width_(static_cast<size_t>(std::max(1, beam))) {
     Context context{};
     context.history = decoder->start;
     context.previous = NONE, context.users = 1, context.confidence = 1;
@@ -821,7 +852,7 @@ void Stream::propose(const Beam& beam, uint32_t label, int32_t child, double mas
     const Label& added = decoder_->labels[label];
     Node& from = nodes_[beam.node];
     const double worst = best_ - weights.margin;
-    Candidate next{mass, 0, from.score, 0, beam.node, child, from.lexicon, from.hotword, label};
+    Candidate next{mass, 0, from.score, 0, beam.node, child, from.lexicon, from.hotword, from.grammar, label};
     int letters = from.letters;
     if (added.is_boundary && letters) {
         if (!hotwords_ && logmass + from.score + 2 * std::max(0.f, weights.beta) < worst) return;
@@ -832,8 +863,9 @@ void Stream::propose(const Beam& beam, uint32_t label, int32_t child, double mas
     } else if (from.hotword <= 0 && letters && logmass + from.score + from.provisional < worst) {
         return;  // more letters make no word likelier
     }
+    if (grammar_ && !follow(next, from.letters > 0)) return;
     letters += added.letters;
-    if (decoder_->lm) next.lexicon = decoder_->lexicon->trie.walk(next.lexicon, added.spelling);
+    if (lm_) next.lexicon = decoder_->lexicon->trie.walk(next.lexicon, added.spelling);
     if (hotwords_)
         for (const char byte : added.spelling) next.hotword = hotwords_->step(next.hotword, static_cast<uint8_t>(byte));
     next.provisional = provisional(next.lexicon, next.hotword, letters);
@@ -841,6 +873,18 @@ void Stream::propose(const Beam& beam, uint32_t label, int32_t child, double mas
     if (!(next.score >= worst)) return;
     best_ = std::max(best_, next.score);
     candidates_.push_back(next);
+}
+
+// Go on in the grammar; false where it does not.
+bool Stream::follow(Candidate& next, bool is_within_word) const {
+    const Label& added = decoder_->labels[next.label];
+    const auto go = [&](uint8_t byte) {
+        next.grammar = grammar_->step(next.grammar, byte);
+        if (next.grammar != NONE) next.words += grammar_->cost[next.grammar];
+        return next.grammar != NONE;
+    };
+    if (added.is_boundary && is_within_word && !go(' ')) return false;
+    return std::all_of(added.spelling.begin(), added.spelling.end(), [&](char c) { return go(static_cast<uint8_t>(c)); });
 }
 
 // The best prefixes get the beams.
@@ -1018,12 +1062,12 @@ void Stream::rate() {
 void Stream::score_word(Node& node) {
     if (node.is_scored) return;
     node.is_scored = 1;
-    if (!decoder_->lm) return;
+    if (!lm_) return;
     const auto& [trie, best, ids] = *decoder_->lexicon;
     const int32_t item = node.lexicon == NONE ? NONE : trie.nodes[node.lexicon].item;
     node.word_id = item == NONE ? UNK : ids[item];
     const History& history = contexts_[node.context].history;
-    node.close_score = decoder_->word_score(decoder_->lm->score(history, node.word_id));
+    node.close_score = decoder_->word_score(lm_->score(history, node.word_id));
     if (node.word_id != UNK || completes(node.hotword)) return;
     node.close_score += decoder_->weights.closed ? -INFINITY : decoder_->oov(node.letters);
 }
@@ -1037,12 +1081,12 @@ bool Stream::completes(int32_t hotword) const {
 double Stream::provisional(int32_t lexicon, int32_t hotword, int letters) const {
     const EarloopWeights& weights = decoder_->weights;
     const double credit = hotword > 0 ? hotwords_->credit[hotword] : 0;
-    if (!decoder_->lm || !letters) return credit;
+    if (!lm_ || !letters) return credit;
     if (lexicon != NONE) {
         const double best = decoder_->lexicon->best[lexicon];
         return credit + (weights.look_ahead ? decoder_->word_score(best) : 0);
     }
-    const double unknown = decoder_->word_score(decoder_->lm->unigram(UNK));
+    const double unknown = decoder_->word_score(lm_->unigram(UNK));
     if (hotword > 0) return credit + unknown;
     return weights.closed ? -INFINITY : unknown + decoder_->oov(letters);
 }
@@ -1056,9 +1100,10 @@ double Stream::final_score(const Beam& beam) {
         score_word(node);
         score += node.close_score;
         if (hotwords_) score += hotwords_->earned(node.hotword);
-        if (decoder_->lm) history = decoder_->lm->extend(history, node.word_id);
+        if (lm_) history = lm_->extend(history, node.word_id);
     }
-    if (decoder_->lm) score += decoder_->weights.alpha * LN10 * decoder_->lm->score(history, EOS);
+    if (lm_) score += decoder_->weights.alpha * LN10 * lm_->score(history, EOS);
+    if (grammar_) score += grammar_->ending[node.grammar];
     return score;
 }
 
@@ -1066,7 +1111,7 @@ double Stream::final_score(const Beam& beam) {
 uint64_t Stream::future(const Node& node) const {
     const uint64_t words = contexts_[node.context].hash;
     const uint64_t place = static_cast<uint64_t>(node.label) << 32 | static_cast<uint32_t>(node.hotword);
-    return extend_key(extend_key(words, node.word), place);
+    return extend_key(extend_key(extend_key(words, node.word), place), static_cast<uint32_t>(node.grammar));
 }
 
 // ------------------------------------------------------------------------------------------------------------ the tree
@@ -1093,7 +1138,7 @@ int32_t Stream::grow(const Candidate& candidate) {
     Node node{};
     node.score = candidate.words, node.provisional = candidate.provisional;
     node.parent = candidate.from, node.child = NONE, node.sibling = from.child, node.beam = NONE;
-    node.context = context, node.lexicon = candidate.lexicon, node.hotword = candidate.hotword;
+    node.context = context, node.lexicon = candidate.lexicon, node.hotword = candidate.hotword, node.grammar = candidate.grammar;
     node.begin = at_.frame, node.end = at_.frame + 1;
     node.label = static_cast<uint16_t>(candidate.label);
     node.word = label.is_boundary ? 0 : from.word;
@@ -1115,7 +1160,7 @@ int32_t Stream::context_behind(int32_t at) {
     else place = free_contexts_.back(), free_contexts_.pop_back();
     Context& before = contexts_[node.context];
     Context next{};
-    if (decoder_->lm) next.history = decoder_->lm->extend(before.history, node.word_id);
+    if (lm_) next.history = lm_->extend(before.history, node.word_id);
     next.recent[0] = mix(node.word);
     std::copy(before.recent, before.recent + HISTORY - 1, next.recent + 1);
     for (const uint64_t word : next.recent) next.hash = extend_key(next.hash, word);
@@ -1181,7 +1226,7 @@ std::vector<Word> Stream::words_of(int32_t at, std::string* text) const {
     return words;
 }
 
-// All that the utterance may be, the best first; prefixes that spell the same are one.
+// All that the utterance may be, the best first; prefixes that spell the same are one. Of a grammar it may be nothing.
 std::vector<Ending> Stream::endings() {
     std::vector<Ending> all;
     for (const Beam& beam : beams_) {
@@ -1190,7 +1235,7 @@ std::vector<Ending> Stream::endings() {
         all.push_back({score, beam.node, {}});
         words_of(beam.node, &all.back().text);
     }
-    if (all.empty()) {  // a closed vocabulary, and no prefix ends with a word
+    if (all.empty() && !grammar_) {  // a closed vocabulary, and no prefix ends with a word
         all.push_back({beams_.front().score, beams_.front().node, {}});
         words_of(beams_.front().node, &all.back().text);
     }
@@ -1470,9 +1515,24 @@ EXPORT void* earloop_hotwords_new(const char* phrases, const uint32_t* ends, con
 
 EXPORT void earloop_hotwords_free(void* hotwords) { delete static_cast<Hotwords*>(hotwords); }
 
-EXPORT void* earloop_stream_new(const void* decoder, int32_t beam, const void* hotwords, char* error) {
+// The arrays of grammar_letters.py.
+EXPORT void* earloop_grammar_new(const int32_t* first, const uint8_t* letter, const int32_t* target, const int32_t* other,
+                                 const float* cost, const float* ending, int32_t nodes, int32_t arcs, char* error) {
     return guarded<void*>(error, nullptr, [&] {
-        return new Stream(static_cast<const Decoder*>(decoder), beam, static_cast<const Hotwords*>(hotwords));
+        auto grammar = std::make_unique<Grammar>(
+            Grammar{{first, first + nodes + 1}, {letter, letter + arcs}, {target, target + arcs}, {other, other + nodes},
+                    {cost, cost + nodes}, {ending, ending + nodes}});
+        if (!grammar->is_sound()) refuse("the grammar leads nowhere");
+        return grammar.release();
+    });
+}
+
+EXPORT void earloop_grammar_free(void* grammar) { delete static_cast<Grammar*>(grammar); }
+
+EXPORT void* earloop_stream_new(const void* decoder, int32_t beam, const void* hotwords, const void* grammar, char* error) {
+    return guarded<void*>(error, nullptr, [&] {
+        return new Stream(static_cast<const Decoder*>(decoder), beam, static_cast<const Hotwords*>(hotwords),
+                          static_cast<const Grammar*>(grammar));
     });
 }
 

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import ctypes
 import struct
-import weakref
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stt_server.errors import BadInput
 from stt_server.speech.decoder.interface import Hypothesis, TimedWord
-from stt_server.speech.decoder.library import Refused, Weights, load_library
+from stt_server.speech.decoder.library import Refused, Weights, at_end, load_library
 from stt_server.speech.decoder.model import read_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from stt_server.speech.alphabet import Alphabet
-    from stt_server.speech.decoder.interface import LogProbs
+    from stt_server.speech.decoder.grammar import Grammar
+    from stt_server.speech.decoder.interface import Asked, LogProbs
     from stt_server.speech.decoder.library import Library
 
 LN10 = 2.302585092994046
@@ -57,7 +58,7 @@ class NativeDecoder:
     """
 
     name = "native"
-    takes_hotwords = True
+    takes = frozenset({"hotwords", "boosts", "grammar", "beam"})
 
     def __init__(
         self,
@@ -82,20 +83,21 @@ class NativeDecoder:
         self.handle: int = self.library.decoder_new(
             model, text, ends.ctypes.data, boundaries, self.labels, ctypes.byref(weights)
         )
-        weakref.finalize(self, _free_decoder, self.library, self.handle, self.lm)
+        at_end(self, _free_decoder, self.library, self.handle, self.lm)
 
     def open(self, hotwords: tuple[str, ...] = ()) -> NativeDecoding:
         return self.begin(Hotwords.of(dict.fromkeys(hotwords, HOTWORD_BOOST)))
 
-    def begin(self, hotwords: Hotwords | None = None, *, beam: int | None = None) -> NativeDecoding:
-        """Start an utterance with hotwords of its own, and a beam."""
-        return NativeDecoding(self, hotwords, beam or self.beam)
+    def prepare(self, asked: Asked) -> Callable[[], NativeDecoding]:
+        hotwords = Hotwords.of(dict(asked.boosts))
+        closed = Closed(asked.grammar) if asked.grammar else None
+        return partial(self.begin, hotwords, closed, beam=asked.beam)
 
-    def resume(self, saved: bytes, hotwords: Hotwords | None = None, *, beam: int | None = None) -> NativeDecoding:
-        """Go on where `saved` was. Raises BadInput for bytes that another decoder or version saved, or damaged ones."""
-        decoding = self.begin(hotwords, beam=beam)
-        decoding.restore(saved)
-        return decoding
+    def begin(
+        self, hotwords: Hotwords | None = None, closed: Closed | None = None, *, beam: int | None = None
+    ) -> NativeDecoding:
+        """Start an utterance with hotwords, a grammar and a beam of its own."""
+        return NativeDecoding(self, hotwords, closed, beam or self.beam)
 
 
 class Hotwords:
@@ -110,7 +112,7 @@ class Hotwords:
         text, ends = _joined(phrases)
         amounts = np.array([whole[phrase] for phrase in phrases], np.float32)
         self.handle: int = library.hotwords_new(text, ends.ctypes.data, amounts.ctypes.data, len(phrases))
-        weakref.finalize(self, library.hotwords_free, self.handle)
+        at_end(self, library.hotwords_free, self.handle)
 
     @classmethod
     def of(cls, boosts: Mapping[str, float]) -> Hotwords | None:
@@ -118,22 +120,43 @@ class Hotwords:
         return cls(boosts) if any(phrase.strip() for phrase in boosts) else None
 
 
+class Closed:
+    """A grammar as the search walks it. With one, an utterance is its sentences, and no language model is asked."""
+
+    def __init__(self, grammar: Grammar) -> None:
+        library, letters = load_library(), grammar.letters
+        self.label = grammar.label
+        columns = (
+            np.ascontiguousarray(letters.first, np.int32),
+            np.ascontiguousarray(letters.letter, np.uint8),
+            np.ascontiguousarray(letters.target, np.int32),
+            np.ascontiguousarray(letters.other, np.int32),
+            np.ascontiguousarray(letters.cost, np.float32),
+            np.ascontiguousarray(letters.ending, np.float32),
+        )
+        places = (column.ctypes.data for column in columns)
+        self.handle: int = library.grammar_new(*places, len(letters), len(letters.letter))
+        at_end(self, library.grammar_free, self.handle)
+
+
 class NativeDecoding:
     """One utterance; one thread at a time."""
 
-    def __init__(self, decoder: NativeDecoder, hotwords: Hotwords | None, beam: int) -> None:
-        self._decoder, self._library, self._hotwords = decoder, decoder.library, hotwords
+    def __init__(self, decoder: NativeDecoder, hotwords: Hotwords | None, closed: Closed | None, beam: int) -> None:
+        self._decoder, self._library, self._closed = decoder, decoder.library, closed
         self._settled: tuple[TimedWord, ...] = ()
         self._settled_letters = 0  # of the settled words, each with the space behind it
-        self.handle: int = self._library.stream_new(decoder.handle, beam, hotwords.handle if hotwords else None)
-        weakref.finalize(self, _free_stream, self._library, self.handle, decoder, hotwords)
+        with_these = (hotwords.handle if hotwords else None, closed.handle if closed else None)
+        self.handle: int = self._library.stream_new(decoder.handle, beam, *with_these)
+        at_end(self, _free_stream, self._library, self.handle, decoder, hotwords, closed)
 
     def step(self, logprobs_TV: LogProbs) -> None:
         step_together([self], [logprobs_TV])
 
     def partial(self) -> Hypothesis:
         """The best prefix; `stable` is what all that are left share, so no later answer takes it back."""
-        return self._read(final=False).hypothesis(self._settled, self._settled_letters)
+        heard = self._read(final=False).hypothesis(self._settled, self._settled_letters)
+        return self._closed.label(heard, ended=False) if self._closed else heard
 
     def final(self) -> Hypothesis:
         return self.finals(1)[0]
@@ -141,9 +164,11 @@ class NativeDecoding:
     def finals(self, count: int) -> tuple[Hypothesis, ...]:
         """The likeliest utterances, at most `count` of them, the best first."""
         answer = self._read(final=True, count=count)
-        if not answer.has_letters:  # whatever the language model says
+        if not (answer.has_letters and answer.hypotheses):  # whatever the language model says
             return (Hypothesis(()),)
-        heard = (Hypothesis(self._settled + words) for _, words in answer.hypotheses)
+        heard = [Hypothesis(self._settled + words) for _, words in answer.hypotheses]
+        if self._closed:
+            heard = [self._closed.label(each, ended=True) for each in heard]
         return tuple(replace(each, stable=len(each.text)) for each in heard)
 
     def scores(self, count: int) -> tuple[tuple[str, float], ...]:
@@ -156,13 +181,15 @@ class NativeDecoding:
         return self._read(final=True).spelled
 
     def save(self) -> bytes:
-        """All that a later `resume` needs, with the same decoder and hotwords."""
+        """All that a later `restore` needs, in a decoding opened by the same decoder for the same wishes."""
         size = self._library.save(self.handle)
         state = ctypes.string_at(self._library.answer(self.handle), size)
         return _packed_words(self._settled) + state
 
     def restore(self, saved: bytes) -> None:
-        """Become what was saved. Raises BadInput; then the decoding is of no use any more."""
+        """Go on where `saved` was. Raises BadInput for what another decoder or version saved, and for damaged bytes;
+        then the decoding is of no use any more.
+        """
         try:
             cursor = _Cursor(saved)
             self._settled = cursor.words()
@@ -223,8 +250,8 @@ class _Cursor:
     def __init__(self, data: bytes) -> None:
         self._data, self.at = data, 0
 
-    def take(self, form: struct.Struct) -> tuple[float, ...] | tuple[int, ...]:
-        values = form.unpack_from(self._data, self.at)
+    def take(self, form: struct.Struct) -> tuple[Any, ...]:
+        values: tuple[Any, ...] = form.unpack_from(self._data, self.at)
         self.at += form.size
         return values
 
@@ -255,7 +282,7 @@ def _letters(words: tuple[TimedWord, ...]) -> int:
 
 def _spellings(labels: Alphabet | Sequence[str]) -> tuple[list[str], bytes]:
     """What each label writes, the blank nothing, and for each whether it begins a word."""
-    names = list(getattr(labels, "letters", labels))
+    names: list[str] = list(getattr(labels, "letters", labels))  # type: ignore[arg-type]  # an alphabet has letters
     starts = [name == " " or name.startswith(WORD_START) for name in names]
     spellings = ["" if name == " " else name.removeprefix(WORD_START) for name in names]
     return ["", *spellings], bytes([False, *starts])
@@ -272,5 +299,5 @@ def _free_decoder(library: Library, handle: int, lm: object) -> None:  # noqa: A
 
 
 def _free_stream(library: Library, handle: int, *_: object) -> None:
-    """Decoder and hotwords go after it, for they are arguments."""
+    """Decoder, hotwords and grammar go after it, for they are arguments."""
     library.stream_free(handle)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,10 +20,11 @@ from stt_server.speech.decoder.interface import Hypothesis, TimedWord
 from stt_server.speech.decoder.ngram import build_search
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from stt_server.speech.alphabet import Alphabet
-    from stt_server.speech.decoder.interface import LogProbs
+    from stt_server.speech.decoder.interface import Asked, LogProbs
 
 WORK = 30_000  # beams × frames × labels of one search: about 40 ms on one core
 NARROWEST = 8
@@ -45,6 +47,10 @@ class ReferenceDecoder:
 
     def open(self, hotwords: tuple[str, ...] = ()) -> ReferenceDecoding:
         return ReferenceDecoding(self, hotwords)
+
+    def prepare(self, asked: Asked) -> Callable[[], ReferenceDecoding]:
+        """Its hotwords have one boost for all."""
+        return partial(self.open, tuple(phrase for phrase, _ in asked.boosts))
 
     def decode(self, logprobs_TV: LogProbs, hotwords: tuple[str, ...] = ()) -> tuple[TimedWord, ...]:
         """The likeliest words of (T, labels)."""
@@ -100,6 +106,9 @@ class ReferenceDecoding:
     def final(self) -> Hypothesis:
         heard = Hypothesis(self._settled + self._search(np.concatenate(self._kept)))
         return replace(heard, stable=len(heard.text))
+
+    def spelled(self) -> str:
+        return self.partial().text
 
     def _settle(self) -> None:
         """Search what is kept up to its last space, all of it where it has none, and go on with the rest."""

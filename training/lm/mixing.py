@@ -15,7 +15,6 @@ Back-off weights are computed anew, so the words after every context sum to one.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,45 +25,98 @@ from training.lm.numbering import START, UNKNOWN
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
 Key = tuple[int, ...]
+NOWHERE = -1  # the row of an n-gram that is not there
+LEAST_FREE = 1e-9  # of a shorter context; below it nothing is left that could be handed on
 
 
 def mix(base: ArpaModel, other: ArpaModel, share: float) -> ArpaModel:
     """A `share` of sentences of `other`, between 0 and 1; the order is that of the higher one."""
-    if not 0 < share < 1:
-        raise ValueError(f"a share of {share} leaves nothing to mix; it lies between 0 and 1")
-    numbers = joined(base, other)
-    one, two = Backoff(base, numbers), Backoff(other, numbers)
-    mixed: dict[Key, float] = {}
-    orders: list[list[Key]] = []
-    for length in range(1, max(base.order, other.order) + 1):
-        keys = sorted({*one.keys(length), *two.keys(length)})
-        for key in keys:
-            seen, unseen = (1 - share) * one.occurrence(key[:-1]), share * two.occurrence(key[:-1])
-            weight = unseen / (seen + unseen) if unseen else 0.0
-            mixed[key] = (1 - weight) * one.probability(key) + weight * two.probability(key)
-        orders.append(keys)
-        if length == 1:
-            _keep_unknown(mixed, one.probability((UNKNOWN,)))
-    weights = _backoffs(orders, mixed)
-    return ArpaModel(tuple(numbers), tuple(_ngrams(keys, mixed, weights) for keys in orders))
+    return Mixture(base, other).at(share)
 
 
-def joined(base: ArpaModel, other: ArpaModel) -> dict[str, int]:
-    """The words of both by their number in a mixture."""
-    return {word: number for number, word in enumerate(dict.fromkeys([*base.vocabulary, *other.vocabulary]))}
+class Mixture:
+    """The n-grams of two models with all that does not depend on the share, so that several shares can be tried."""
+
+    def __init__(self, base: ArpaModel, other: ArpaModel) -> None:
+        self.vocabulary = tuple(dict.fromkeys([*base.vocabulary, *other.vocabulary]))
+        numbers = {word: number for number, word in enumerate(self.vocabulary)}
+        one, two = _Backoff(base, numbers), _Backoff(other, numbers)
+        self.rows: list[dict[Key, int]] = []  # of every n-gram, by order
+        self._tables: list[_Table] = []
+        for length in range(1, max(base.order, other.order) + 1):
+            keys = sorted({*one.keys(length), *two.keys(length)})
+            self.rows.append({key: row for row, key in enumerate(keys)})
+            below = self.rows[-2] if length > 1 else {}
+            self._tables.append(_Table(keys, below, one, two))
+
+    def at(self, share: float) -> ArpaModel:
+        """The mixture. Raises ValueError for a share that leaves nothing to mix."""
+        if not 0 < share < 1:
+            raise ValueError(f"a share of {share} leaves nothing to mix; it lies between 0 and 1")
+        mixed = [table.mixed(share) for table in self._tables]
+        _keep_unknown(mixed[0], self._tables[0].base[UNKNOWN])
+        weights: list[Floats] = []
+        for table, values, below in zip(self._tables[1:], mixed[1:], mixed, strict=False):
+            weights.append(self._backoffs(table, values, below, mixed, weights))
+        weights.append(np.ones(len(mixed[-1])))
+        return ArpaModel(self.vocabulary, tuple(map(_ngrams, self._tables, mixed, weights)))
+
+    def _backoffs(
+        self, table: _Table, mixed: Floats, below: Floats, all_mixed: list[Floats], weights: list[Floats]
+    ) -> Floats:
+        """What each context of the table leaves to the shorter one. Those below are there already: it leans on them."""
+        lower = np.where(table.suffix == NOWHERE, 0.0, below[table.suffix])
+        for row in np.flatnonzero(table.suffix == NOWHERE):
+            lower[row] = self._lower(tuple(table.words[row, 1:].tolist()), all_mixed, weights)
+        inside = table.context != NOWHERE
+        seen = np.bincount(table.context[inside], mixed[inside], minlength=len(below))
+        known = np.bincount(table.context[inside], lower[inside], minlength=len(below))
+        left, free = 1.0 - seen, 1.0 - known
+        handed = np.divide(left, free, out=np.zeros(len(below)), where=(left > 0) & (free > LEAST_FREE))
+        handed[np.bincount(table.context[inside], minlength=len(below)) == 0] = 1.0
+        return handed
+
+    def _lower(self, key: Key, mixed: list[Floats], weights: list[Floats]) -> float:
+        """The probability of an n-gram that is not there: some models list "a b c" without "b c"."""
+        weight = 1.0
+        while (row := self.rows[len(key) - 1].get(key)) is None:
+            context = self.rows[len(key) - 2].get(key[:-1])
+            weight *= 1.0 if context is None else float(weights[len(key) - 2][context])
+            key = key[1:]
+        return weight * float(mixed[len(key) - 1][row])
 
 
-def _keep_unknown(unigrams: dict[Key, float], probability: float) -> None:
+class _Table:
+    """The n-grams of one order: words, rows of context and suffix in the order below, and what both models say."""
+
+    def __init__(self, keys: Sequence[Key], below: dict[Key, int], one: _Backoff, two: _Backoff) -> None:
+        self.words = np.array(keys, np.int32).reshape(len(keys), -1)
+        self.context = np.array([below.get(key[:-1], NOWHERE) for key in keys], np.int64)
+        self.suffix = np.array([below.get(key[1:], NOWHERE) for key in keys], np.int64)
+        self.base, self._other = (np.array([model.probability(key) for key in keys]) for model in (one, two))
+        self._seen, self._unseen = (np.array([model.occurrence(key[:-1]) for key in keys]) for model in (one, two))
+
+    def mixed(self, share: float) -> Floats:
+        """The probability of the last word after the others, in a mixture of sentences."""
+        seen, unseen = (1 - share) * self._seen, share * self._unseen
+        weight: Floats = np.divide(unseen, seen + unseen, out=np.zeros(len(seen)), where=unseen > 0)
+        both: Floats = (1 - weight) * self.base + weight * self._other
+        return both
+
+
+def _keep_unknown(unigrams: Floats, probability: float) -> None:
     """Give <unk> this probability, and the other words the rest of one."""
-    unigrams[(UNKNOWN,)] = 0.0
-    scale = (1 - probability) / sum(unigrams.values())
-    for key in unigrams:
-        unigrams[key] *= scale
-    unigrams[(UNKNOWN,)] = probability
+    unigrams[UNKNOWN] = 0.0
+    unigrams *= (1 - probability) / unigrams.sum()
+    unigrams[UNKNOWN] = probability
 
 
-class Backoff:
+class _Backoff:
     """A model's probabilities, none of them logarithms, for words by the numbers of another vocabulary."""
 
     def __init__(self, model: ArpaModel, numbers: dict[str, int]) -> None:
@@ -106,35 +158,9 @@ def _plain(log10: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[float]:
     return values
 
 
-def _backoffs(orders: Sequence[Sequence[Key]], mixed: dict[Key, float]) -> dict[Key, float]:
-    """What each context leaves to the shorter one, shortest contexts first, since the longer ones lean on them."""
-    weights: dict[Key, float] = {}
-    for keys in orders[1:]:
-        seen: dict[Key, float] = {}
-        below: dict[Key, float] = {}
-        for key in keys:
-            context = key[:-1]
-            seen[context] = seen.get(context, 0.0) + mixed[key]
-            below[context] = below.get(context, 0.0) + _lower(key[1:], mixed, weights)
-        for context, total in seen.items():
-            left, free = 1.0 - total, 1.0 - below[context]
-            weights[context] = left / free if left > 0 and free > 1e-9 else 0.0
-    return weights
+def _ngrams(table: _Table, mixed: Floats, weights: Floats) -> Ngrams:
+    return Ngrams(table.words, _log10(mixed), _log10(weights))
 
 
-def _lower(key: Key, mixed: dict[Key, float], weights: dict[Key, float]) -> float:
-    weight = 1.0
-    while key not in mixed:
-        weight *= weights.get(key[:-1], 1.0)
-        key = key[1:]
-    return weight * mixed[key]
-
-
-def _ngrams(keys: Sequence[Key], mixed: dict[Key, float], weights: dict[Key, float]) -> Ngrams:
-    length = len(keys[0])
-    words = np.array(keys, np.int32).reshape(-1, length)
-    return Ngrams(words, _log10([mixed[key] for key in keys]), _log10([weights.get(key, 1.0) for key in keys]))
-
-
-def _log10(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.array([math.log10(value) if value > 0 else LOG10_OF_ZERO for value in values])
+def _log10(values: Floats) -> Floats:
+    return np.log10(values, out=np.full(len(values), LOG10_OF_ZERO), where=values > 0)

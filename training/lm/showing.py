@@ -24,7 +24,7 @@ Ranked = tuple[tuple[str, float], ...]
 @dataclass(frozen=True, slots=True)
 class Neighbours:
     """`probability` of the word by itself. `behind`: words with p(they | it), likeliest first. `before`: words with
-    p(it | they), those first that stand there most often.
+    p(it | they), likeliest pairs first.
     """
 
     probability: float

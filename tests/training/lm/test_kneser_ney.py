@@ -66,7 +66,13 @@ def test_discounts_follow_chen_and_goodman() -> None:
     assert discounts(counts) == pytest.approx([0, 0.5, 1.25, 2.0])
 
 
-@pytest.mark.parametrize("counts", [[1, 1, 2], [5, 6], [1, 2, 3, 3], [1] * 10 + [2, 3, 4]])
+def test_the_surest_ngrams_of_a_tiny_text_keep_half_of_what_the_formula_would_take() -> None:
+    assert discounts(np.array([1, 1, 2, 3]))[3] == FALLBACK_DISCOUNTS[3]
+    found = probabilities(estimate(["turn on"] * 3 + ["stop", "stop it", "it is"], 2))
+    assert found["<s> turn"] > found["<s> stop"] > found["<s> it"]
+
+
+@pytest.mark.parametrize("counts", [[1, 1, 2], [5, 6], [1, 1, 2, 4], [1] * 10 + [2, 3, 4]])
 def test_discounts_fall_back_where_the_formula_has_no_sense(counts: list[int]) -> None:
     assert discounts(np.array(counts)) == pytest.approx(FALLBACK_DISCOUNTS)
 

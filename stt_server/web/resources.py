@@ -125,8 +125,15 @@ def _told(clip: KeptClip) -> dict[str, Any]:
         "duration_s": round(clip.duration_s, 3),
         "hypothesis": clip.hypothesis,
         "transcript": clip.reference,
-        "status": "LABELED" if clip.status == "decided" else "UNLABELED",
+        "status": _status(clip),
     }
+
+
+def _status(clip: KeptClip) -> str:
+    """Doubted: training found its words unlikely, and taggers are asked; its owner may say them again."""
+    if clip.status == "decided":
+        return "LABELED"
+    return "UNLABELED" if clip.reference is None else "DOUBTED"
 
 
 def _dataset(database: Database, ref: str, maker: str | None) -> Dataset:

@@ -24,6 +24,7 @@ from stt_server.metrics import Metrics
 from stt_server.store import routes, shadow_days
 from stt_server.store.database import Database, open_database
 from stt_server.store.ring import now
+from stt_server.store.watching import current
 from tests.catalog.conftest import add
 from tests.engine.test_engine import value
 from tests.engine.toy import SMALL, Toy, loud, options, read, texts
@@ -141,8 +142,13 @@ async def test_every_server_on_one_database_follows_a_promotion_and_a_rollback(d
     assert one.shelf.threads == {"earloop-loader_0"}  # nothing is loaded on the event loop
 
 
-async def test_a_bundle_that_fails_leaves_the_old_one_live_and_alarms_until_the_routes_change(file, caplog):
+async def test_a_bundle_that_fails_leaves_the_old_one_live_and_alarms_until_the_routes_change(
+    file, caplog, monkeypatch
+):
     live(file, "1")
+    looked: list[int] = []
+    monkeypatch.setattr(hotswap, "LOOK_S", 0.05)
+    monkeypatch.setattr(hotswap, "current", lambda database: looked.append(1) or current(database))
     async with server(file, Shelf(broken={"2"})) as running:
         live(file, "2")
         await running.follows(file)
@@ -153,7 +159,8 @@ async def test_a_bundle_that_fails_leaves_the_old_one_live_and_alarms_until_the_
         assert "the golden clip is heard wrongly" in str(
             next(r for r in caplog.records if r.message == "model_not_loaded").keys
         )
-        await file.run(lambda database: None)
+        looks = len(looked)
+        await until(lambda: len(looked) > looks + 2)
         assert running.shelf.asked == ["1", "2"]  # not again and again
         running.shelf.broken.clear()
         live(file, "3", kind="name", key="kitchen")

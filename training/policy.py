@@ -24,7 +24,7 @@ class Tolerances(Section):
     earlier: Share = Field(0.04, description="of what earlier models were taught")
     speaker: Share = Field(0.15, description="of one speaker in the guards or the target; there are few clips of each")
     noise: Share = Field(0.06, description="of speech in noise")
-    commands: Share = Field(0.1, description="of utterances of few words")
+    commands: Share = Field(0.15, description="of utterances of few words; the kit has few of them")
     silence: Share = Field(0.2, description="rise of the share of clips without speech in which a word is heard")
 
 

@@ -40,6 +40,7 @@ class Doubt:
     clip: Clip
     suspect: float
     heard: str  # by the candidate, without language model
+    label: str = ""  # the clip's text, normalised
 
     @property
     def clip_id(self) -> str:
@@ -67,7 +68,7 @@ def _doubt(base: Recognizer, candidate: Recognizer, clip: Clip) -> Doubt:
     samples = read_audio(clip.path, max_s=LONGEST_S)
     label = normalize(clip.text, drop_unspellable=True)
     (from_base, _), (from_candidate, heard) = (_weighed(each, samples, label) for each in (base, candidate))
-    return Doubt(clip, (from_base + from_candidate) / 2, heard)
+    return Doubt(clip, (from_base + from_candidate) / 2, heard, label)
 
 
 def _weighed(recognizer: Recognizer, samples: NDArray[np.float32], label: str) -> tuple[float, str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from stt_server.speech.bundle import MANIFEST, sha256
 from stt_server.speech.files import read_audio
 from stt_server.speech.recognizer import Recognizer, RecognizerSettings
+from training.gate.doubts import doubts
 from training.gate.footprint import measure_memory
 from training.gate.hearing import groups_within, hear_set, new_errors, pooled
 from training.gate.labels import label_fit
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stt_server.corpus.clip import Clip
+    from training.gate.doubts import Doubt
     from training.gate.hearing import HeardSet, Pair
     from training.gate.sets import GateSet
     from training.policy import Policy
@@ -54,7 +56,7 @@ def judge(
     Raises BadBundle, NotFound, and the error of a recording that cannot be read.
     """
     ears = Recognizer.load(base, settings=settings), Recognizer.load(candidate, settings=settings)
-    return judge_ears(*ears, sets, policy, learned=learned, say=say)
+    return judge_ears(*ears, sets, policy, learned, doubts(*ears, learned, policy.suspects), say)
 
 
 def judge_ears(
@@ -62,22 +64,24 @@ def judge_ears(
     candidate: Recognizer,
     sets: Sequence[GateSet],
     policy: Policy,
-    *,
-    learned: Sequence[Clip] = (),
-    say: Say = lambda sentence: None,
+    learned: Sequence[Clip],
+    doubted: Sequence[Doubt],
+    say: Say,
 ) -> Report:
-    """The same, of recognisers that are loaded."""
+    """The same, of recognisers that are loaded and with the `doubts` of what was learned."""
     known = {digest(clip) for clip in learned}
     brought = [thinned(without(each, known), policy.most) for each in (*sets, *kit_sets(base.bundle.folder))]
     heard = [part for each in brought for part in _heard(base, candidate, each, say)]
     heard = [*pooled(heard), *groups_within(heard, policy)]
     results = [judge_set(each, policy) for each in heard]
-    labels = _labels(heard)
+    labels = _fit([(pair.said, pair.candidate) for each in heard if each.role == TARGET for pair in each.pairs])
+    learned_labels = _fit([(each.label, each.heard) for each in doubted if each.label])
     say("measuring latency, memory and parity")
     costs = _costs(base, candidate, brought, policy)
     hashes = _hashes(base, candidate, brought, policy)
     same = hashes.base.sha256 == hashes.candidate.sha256
-    verdict, reasons = decide(results, costs, labels, policy, same=same)
+    fits = {"the target": labels, "what was learned": learned_labels}
+    verdict, reasons = decide(results, costs, fits, policy, same=same)
     return Report(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         verdict=verdict,
@@ -85,6 +89,7 @@ def judge_ears(
         sets=results,
         guards=guards_of(results),
         labels=labels,
+        learned_labels=learned_labels,
         costs=costs,
         hashes=hashes,
         worst=[_new_error(name, pair) for name, pair in new_errors(heard, policy.worst)],
@@ -98,8 +103,8 @@ def _heard(base: Recognizer, candidate: Recognizer, gate_set: GateSet, say: Say)
     return hear_set(base, candidate, gate_set)
 
 
-def _labels(heard: Sequence[HeardSet]) -> LabelFit | None:
-    fit = label_fit([pair for each in heard if each.role == TARGET for pair in each.pairs])
+def _fit(pairs: Sequence[tuple[str, str]]) -> LabelFit | None:
+    fit = label_fit(pairs)
     return None if fit is None else LabelFit(**asdict(fit))
 
 

@@ -1,7 +1,7 @@
-"""Do the target's labels belong to its recordings at all? Shuffled ones do not, and nothing may be promoted on them.
+"""Do labels belong to their recordings at all? Shuffled ones do not: they teach nothing, and nothing is proven by them.
 
-Each recording's own label is compared with that of another one of the set. A model that hears anything is nearer to the
-own one; where it is not, either the labels are in disorder or the candidate is deaf, and both forbid a promotion.
+Each recording's own label is compared with that of another one of the list. A model that hears anything is nearer to
+the own one; where it is not, either the labels are in disorder or the candidate is deaf, and both forbid a promotion.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from stt_server.speech.wer import word_errors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from training.gate.hearing import Pair
-
 FEWEST = 10  # recordings with another label to compare with
 RESAMPLES = 1000
 
@@ -31,14 +29,14 @@ class Fit:
     fits: bool
 
 
-def label_fit(pairs: Sequence[Pair]) -> Fit | None:
-    """By what the candidate heard. None where there are too few labels to tell, as in a target of one sentence."""
-    others = _other_labels([pair.said for pair in pairs])
-    compared = [(pair, other) for pair, other in zip(pairs, others, strict=True) if other is not None]
+def label_fit(pairs: Sequence[tuple[str, str]]) -> Fit | None:
+    """Of (said, heard by the candidate). None where labels are too few to tell, as in a target of one sentence."""
+    others = _other_labels([said for said, _ in pairs])
+    compared = [(*pair, other) for pair, other in zip(pairs, others, strict=True) if other is not None]
     if len(compared) < FEWEST:
         return None
-    own = np.array([_distance(pair.said, pair.candidate) for pair, _ in compared])
-    far = np.array([_distance(other, pair.candidate) for pair, other in compared])
+    own = np.array([_distance(said, heard) for said, heard, _ in compared])
+    far = np.array([_distance(other, heard) for _, heard, other in compared])
     drawn = np.random.default_rng(0).integers(len(own), size=(RESAMPLES, len(own)))
     low = float(np.quantile((far - own)[drawn].mean(1), 0.025))
     return Fit(float(own.mean()), float(far.mean()), low > 0)

@@ -39,10 +39,11 @@ def run_gate(
 ) -> Report:
     """Judge and write. `learned` are the clips that the candidate learned from. Raises what `judge` raises."""
     ears = Recognizer.load(base, settings=settings), Recognizer.load(candidate, settings=settings)
-    report = judge_ears(*ears, sets, policy, learned=learned, say=say)
     if learned:
         say(f"looking for wrong labels among {len(learned)} clips that were learned from")
-    write(report, doubts(*ears, learned, policy.suspects), folder)
+    doubted = doubts(*ears, learned, policy.suspects)
+    report = judge_ears(*ears, sets, policy, learned, doubted, say)
+    write(report, doubted, folder)
     return report
 
 

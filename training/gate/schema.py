@@ -126,6 +126,7 @@ class Report(Part):
     labels: LabelFit | None = Field(
         description="whether the target's labels belong to it; null where that cannot be told"
     )
+    learned_labels: LabelFit | None = Field(description="the same of what the candidate learned from")
     costs: Costs = Field(description="latency, memory, parity")
     hashes: Hashes = Field(description="of what was judged")
     worst: list[NewError] = Field(description="new errors of the candidate, the worst first")

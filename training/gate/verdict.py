@@ -1,7 +1,8 @@
 """The rules: what each set says, and what all of them say together.
 
 A target passes when it surely gains (lower bound above zero), and is refused when even the upper bound is below what a
-change is worth. A guard passes when it surely loses no more than its tolerance, and is refused when it surely does.
+change is worth. A guard passes when it surely loses no more than its tolerance, and is refused when it surely became
+worse (bound above zero) and lost more than its tolerance in what was measured.
 Everything between is undecided. One refusal refuses; one thing undecided, or no guard set of speech: nothing passes.
 Of guards of one kind, all together must surely hold; each of them must not be surely broken.
 """
@@ -17,7 +18,7 @@ from training.policy import KINDS
 from training.report.page import points
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from training.gate.bootstrap import Change
     from training.gate.hearing import HeardSet, Pair
@@ -76,10 +77,13 @@ def guards_of(results: Sequence[SetResult]) -> Guards:
 
 
 def decide(
-    results: Sequence[SetResult], costs: Costs, labels: LabelFit | None, policy: Policy, *, same: bool
+    results: Sequence[SetResult], costs: Costs, fits: Mapping[str, LabelFit | None], policy: Policy, *, same: bool
 ) -> tuple[Verdict, list[str]]:
-    """The verdict and its reasons, the deciding ones first. `same`: candidate and base are one bundle."""
-    refusals = _refusals(costs, labels, same=same)
+    """The verdict and its reasons, the deciding ones first.
+
+    `fits`: how the labels fit, by whose they are; None where that cannot be told. `same`: both are one bundle.
+    """
+    refusals = _refusals(costs, fits, same=same)
     refusals += [each.reason for each in results if each.verdict == "refused"]
     doubts = [*_missing(results, policy), *(each.reason for each in results if _doubtful(each))]
     rest = [each.reason for each in results if each.verdict != "refused" and not _doubtful(each)]
@@ -103,7 +107,7 @@ def _target(change: Change, worth: float) -> tuple[Verdict, float]:
 def _guard(change: Change, tolerance: float) -> tuple[Verdict, float]:
     if -change.low <= tolerance:
         return "passed", 0.0
-    if -change.high > tolerance:
+    if change.high < 0 and -change.delta > tolerance:
         return "refused", 0.0
     return "undecided", abs(tolerance + change.delta)
 
@@ -141,14 +145,15 @@ def _speakers(pairs: Sequence[Pair], policy: Policy) -> list[str] | None:
     return [pair.clip.speaker or f"\0{number}" for number, pair in enumerate(pairs)]
 
 
-def _refusals(costs: Costs, labels: LabelFit | None, *, same: bool) -> list[str]:
+def _refusals(costs: Costs, fits: Mapping[str, LabelFit | None], *, same: bool) -> list[str]:
     """What forbids a promotion beside the sets."""
     found = ["candidate and base are the same bundle"] if same else []
-    if labels is not None and not labels.fits:
-        found.append(
-            "the labels of the target do not belong to its recordings, or the candidate is deaf to them: what it hears "
-            f"differs from the own label in {labels.own:.0%} of the words, from another one in {labels.other:.0%}"
-        )
+    found += [
+        f"the labels of {whose} do not belong to their recordings, or the candidate is deaf to them: what it hears "
+        f"differs from the own label in {fit.own:.0%} of the words, from another one in {fit.other:.0%}"
+        for whose, fit in fits.items()
+        if fit is not None and not fit.fits
+    ]
     latency, memory = costs.latency, costs.memory
     if latency.verdict == "refused":
         found.append(f"it takes {latency.ratio:.2f} times the base's processor time; {latency.limit:g} is let pass")
@@ -182,6 +187,8 @@ def _sentence(heard: HeardSet, change: Change, tolerance: float, verdict: Verdic
         told = f"too little data to tell; about {needed:,} clips like these {len(heard.pairs):,} would"
     elif heard.role == TARGET:
         told = "it surely falls" if verdict == "passed" else f"it surely does not fall by the {limit} that are worth it"
+    elif verdict == "refused":
+        told = f"it surely rises, and by more than the {limit} that are let pass"
     else:
-        told = f"it surely rises by {'no more' if verdict == 'passed' else 'more'} than {limit}"
+        told = f"it surely rises by no more than {limit}"
     return f"{moved}: {told}"

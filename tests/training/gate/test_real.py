@@ -3,12 +3,14 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stt_server import cli
+from stt_server.corpus.manifest import read_manifest
 from stt_server.speech.bundle import load_bundle, sha256, write_bundle
 from tests.training.gate.bundles import damaged, target_list, with_kit
 from training.gate import judge, target_set
@@ -90,6 +92,16 @@ def test_a_really_worse_model_is_refused_and_its_new_errors_can_be_heard(
     assert page.count("data:audio/flac;base64,") == len(told["worst"]) == 20
     assert worst["said"] in page
     assert not re.search(r"<script|https?://", page)
+
+
+def test_a_better_model_is_refused_on_shuffled_labels(good: Path, bad: Path, target: Path) -> None:
+    clips = list(read_manifest(target))
+    shuffled = [replace(clip, text=other.text) for clip, other in zip(clips, clips[5:] + clips[:5], strict=True)]
+    report = judge(bad, good, [target_set(shuffled)], Policy(most=12, costs=Costs(latency=20, memory=20)))
+    assert report.verdict == "refused"
+    assert report.labels is not None
+    assert not report.labels.fits
+    assert report.reasons[0].startswith("the labels of the target do not belong to their recordings")
 
 
 def test_the_shipped_model_against_itself_never_passes(shipped_bundle: Path) -> None:

@@ -16,10 +16,11 @@ from tests.bench.test_load import answered_after, clips, corpus  # noqa: F401  f
 
 def swap(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "stt_server.cli", "bench", "swap", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=1500, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=1700, check=False)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_three_swaps_under_six_streams_lose_nothing_and_free_every_model(corpus, tiny_bundle, tmp_path):  # noqa: F811
     short = ("--streams", "6", "--swaps", "3", "--calm", "2", "--pause", "0.2")
     done = swap(*short, "--corpus", str(corpus), "--model", str(tiny_bundle), "--json", str(tmp_path / "swap.json"))
@@ -61,7 +62,7 @@ def course(tiny, clips):  # noqa: F811
         Visit(number, answered_after(0.05, script, heard), 0.0, 0.0, "tiny 1")
         for number, (script, heard) in enumerate(zip(scripts, alone.heard, strict=True))
     ]
-    return Course(visits, [(2.0, 2.5, "tiny 2")]), alone
+    return Course(visits, [(1.0, 1.5, "tiny 2")]), alone
 
 
 def figures(course: Course, alone):

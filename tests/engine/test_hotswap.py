@@ -19,7 +19,7 @@ from stt_server.engine.lineup import Caller
 from stt_server.engine.loading import Loader
 from stt_server.engine.trial import LEAST_STREAMS
 from stt_server.errors import BadBundle, Unavailable
-from stt_server.messages import Audio, Finish, Finished
+from stt_server.messages import Audio, Finish, Finished, Ready
 from stt_server.metrics import Metrics
 from stt_server.store import routes, shadow_days
 from stt_server.store.database import Database, open_database
@@ -138,6 +138,7 @@ async def test_every_server_on_one_database_follows_a_promotion_and_a_rollback(d
         assert [each.version for each in (one, other)] == ["toy 1", "toy 1"]
         await before.send(Finish())
         events = await asyncio.wait_for(read(before), PATIENCE_S)
+        assert isinstance(events[0], Ready)
         assert (events[0].version, texts(events)) == ("toy 1", ["la"])
     assert one.shelf.threads == {"earloop-loader_0"}  # nothing is loaded on the event loop
 
@@ -147,8 +148,13 @@ async def test_a_bundle_that_fails_leaves_the_old_one_live_and_alarms_until_the_
 ):
     live(file, "1")
     looked: list[int] = []
+
+    def look(database):
+        looked.append(current(database))
+        return looked[-1]
+
     monkeypatch.setattr(hotswap, "LOOK_S", 0.05)
-    monkeypatch.setattr(hotswap, "current", lambda database: looked.append(1) or current(database))
+    monkeypatch.setattr(hotswap, "current", look)
     async with server(file, Shelf(broken={"2"})) as running:
         live(file, "2")
         await running.follows(file)
@@ -220,7 +226,9 @@ async def test_a_model_that_nothing_leads_to_any_more_is_freed_and_counted(file)
 def _drop_name(database: Database) -> int:
     with database.write() as connection:
         routes.lock(connection)
-        return routes.drop(connection, routes.find(connection, "name", "kitchen"), actor="test").id
+        route = routes.find(connection, "name", "kitchen")
+        assert route is not None
+        return routes.drop(connection, route, actor="test").id
 
 
 async def test_a_canary_whose_streams_fail_is_taken_back_by_the_server_with_the_reason(database):

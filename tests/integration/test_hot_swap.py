@@ -11,7 +11,7 @@ import pytest
 
 from stt_server.catalog.importing import import_bundle, pack
 from stt_server.catalog.promotion import promote
-from stt_server.messages import Audio, Finish, Open, Ready
+from stt_server.messages import Audio, Final, Finish, Open, Ready
 from stt_server.services import Services, open_services
 from stt_server.settings import load_settings
 from stt_server.speech.bundle import MANIFEST, load_bundle
@@ -55,7 +55,7 @@ async def hear(services: Services, *words: str) -> tuple[str, str]:
     async with asyncio.timeout(PATIENCE_S):
         events = [event async for event in session.events()]
     assert isinstance(events[0], Ready)
-    return events[0].version, " ".join(event.text for event in events if getattr(event, "words", None))
+    return events[0].version, " ".join(event.text for event in events if isinstance(event, Final) and event.text)
 
 
 async def test_a_promoted_bundle_hears_the_next_session_and_the_first_is_freed(services, second):

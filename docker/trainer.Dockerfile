@@ -26,8 +26,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python -m pip --python /opt/earloop/bin/python install --requirement /requirements.txt torch==${TORCH} \
         ${TORCH_INDEX_URL:+--extra-index-url ${TORCH_INDEX_URL}}
 
-# Our own code as a wheel.
-FROM ${BASE} AS wheel
+# Our own code as a wheel, and the native search of the decoder, which wants the compiler.
+FROM environment AS wheel
 ARG PIP_INDEX_URL=
 WORKDIR /source
 COPY pyproject.toml README.md ./

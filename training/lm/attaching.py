@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from stt_server.errors import BadInput, BadOption, Conflict
 from stt_server.speech import bundle as bundles
+from stt_server.speech.decoder.choice import usual_search
+from stt_server.speech.decoder.greedy import GreedyDecoder
 from stt_server.speech.files import read_audio
 from stt_server.speech.golden import check_golden
 from stt_server.speech.recognizer import Recognizer
 from training.lm.appearing import appearing
-from training.lm.engine import GREEDY, engine_for
 from training.lm.model_file import read_model
 from training.lm.numbering import SPECIAL
 
@@ -43,8 +44,10 @@ class Weights:
     engine: str | None = None
 
     def over(self, manifest: bundles.Manifest) -> Entries:
-        """The manifest's decoder with these, and an engine that takes a model. Raises as `engine_for`."""
-        engine = engine_for(manifest, self.engine)
+        """The manifest's decoder with these, and an engine that takes a model."""
+        engine = self.engine or manifest.decoder.engine
+        if engine == GreedyDecoder.name:
+            engine = usual_search()
         given = {"alpha": self.alpha, "beta": self.beta, "beam": self.beam, "engine": engine}
         return manifest.decoder.model_dump() | {name: value for name, value in given.items() if value is not None}
 
@@ -127,14 +130,16 @@ def _make(bundle: Bundle, lm: Path, weights: Weights, part: Path) -> tuple[str, 
     before = manifest.get("lm")
     manifest["lm"] = bundles.entry(part, name)
     manifest["decoder"] = weights.over(bundle.manifest)
-    manifest["error_rates"] = [row for row in manifest.get("error_rates", []) if row.get("decoder") == GREEDY]
+    manifest["error_rates"] = [
+        row for row in manifest.get("error_rates", []) if row.get("decoder") == GreedyDecoder.name
+    ]
     told = {"name": lm.name, "attached": datetime.now(UTC).strftime("%Y-%m-%d"), "sha256": digest}
     manifest["lineage"] = manifest.get("lineage", {}) | {"lm": told | ({"before": before["sha256"]} if before else {})}
     if bundle.manifest.card:
         manifest["card"] = _card(part, bundle.manifest.card.path, manifest)
     (part / bundles.MANIFEST).unlink()  # else the bundle's own would be written: it is the same file
     bundles.write_bundle(part, manifest)
-    recognizer = Recognizer.load(part, decoder=manifest["decoder"]["engine"])
+    recognizer = Recognizer.load(part, decoder=weights.engine)
     check_golden(recognizer)
     golden = recognizer.bundle.manifest.golden
     return golden.text, recognizer.transcribe(read_audio(recognizer.bundle.path(golden))).text

@@ -14,11 +14,12 @@ from stt_server.commands.lm.place import BundleName, tell
 from stt_server.commands.transcribe import progress_bar
 from stt_server.corpus import posteriors
 from stt_server.corpus.corpora import find_corpus
-from stt_server.errors import BadInput
+from stt_server.errors import BadInput, BadOption
 from stt_server.services import recognizer_settings
 from stt_server.settings import load_settings
 from stt_server.speech.bundle import find_bundle
-from stt_server.speech.decoder.choice import load_decoders
+from stt_server.speech.decoder.choice import SEARCHES, usual_search
+from stt_server.speech.decoder.native import NativeDecoder
 from stt_server.speech.recognizer import Recognizer
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from stt_server.speech.bundle import Bundle
     from stt_server.speech.decoder.interface import Decoder
     from training.lm.weighing import Trial, Tuned
+
+TAKERS = {search.name: search for search in SEARCHES}
 
 
 def tune(
@@ -72,21 +75,18 @@ class Weighed:
     """The decoders that are tried. The language model is made ready once, where the engine can take it so."""
 
     def __init__(self, bundle: Bundle, lm: Path | None, engine: str | None, beam: int | None, folder: Path) -> None:
-        from training.lm.engine import engine_for
-
         manifest = bundle.manifest
-        if lm is None and manifest.lm is None:
-            raise BadInput(f"the bundle {bundle.name} has no language model; name one with --lm", field="lm")
-        self._alphabet, self._beam = manifest.alphabet, beam or manifest.decoder.beam
-        self.engine = engine_for(manifest, engine)
         given = lm if lm or manifest.lm is None else bundle.path(manifest.lm)
-        self._lm = _mapped(given, folder) if given and self.engine == "native" else given
+        if given is None:
+            raise BadInput(f"the bundle {bundle.name} has no language model; name one with --lm", field="lm")
+        self.engine = engine or usual_search()
+        if self.engine not in TAKERS:
+            raise BadOption(f"the decoder {self.engine!r} takes no language model; choose {', '.join(TAKERS)}")
+        self._alphabet, self._beam = manifest.alphabet, beam or manifest.decoder.beam
+        self._lm = _mapped(given, folder) if self.engine == NativeDecoder.name else given
 
     def __call__(self, alpha: float, beta: float) -> Decoder:
-        decoders = load_decoders(
-            self._alphabet, self._lm, alpha=alpha, beta=beta, beam=self._beam, required=self.engine
-        )
-        return decoders[self.engine]
+        return TAKERS[self.engine](self._alphabet, self._lm, alpha=alpha, beta=beta, beam=self._beam)
 
 
 def _mapped(lm: Path, folder: Path) -> Path:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, delete, insert, or_, select, update
+from sqlalchemy import and_, delete, insert, literal, or_, select, update
 
 from stt_server.errors import Conflict, NotFound
 from stt_server.store.tables import JOBS, NOTICES
@@ -112,8 +112,10 @@ def get(connection: Connection, job_id: str) -> Job:
 
 
 def listed(connection: Connection, status: str | None = None, limit: int = 50) -> list[Job]:
-    """The newest first, at most `MOST_LISTED`; those of one status alone, where one is named."""
-    query = select(JOBS).order_by(JOBS.c.created.desc(), JOBS.c.id).limit(min(limit, MOST_LISTED))
+    """The newest first, at most `MOST_LISTED`, without their logs; those of one status alone, where one is named."""
+    columns = [column for column in JOBS.c if column.name != "log"]
+    query = select(*columns, literal("").label("log")).order_by(JOBS.c.created.desc(), JOBS.c.id)
+    query = query.limit(min(limit, MOST_LISTED))
     if status is not None:
         query = query.where(JOBS.c.status == status)
     return [_job(row) for row in connection.execute(query)]

@@ -170,3 +170,16 @@ def test_a_job_put_back_by_its_worker_counts_as_not_tried(database: Database):
 def test_a_job_that_is_not_there_is_not_found(database: Database):
     with pytest.raises(NotFound), database.read() as connection:
         jobs.get(connection, "nothing")
+
+
+def test_jobs_are_listed_newest_first_by_status_and_without_their_logs(database: Database):
+    first = submit(database)
+    with database.write() as connection:
+        second = jobs.submit(connection, jobs.TRAIN, {}, "command", LATER)
+    job = claimed(database)
+    with database.write() as connection:
+        jobs.beat(connection, job, NOW, LEASE_S, stage="fit", progress=0.5, log="many lines")
+    with database.read() as connection:
+        assert [(each.id, each.log) for each in jobs.listed(connection)] == [(second.id, ""), (first.id, "")]
+        assert [each.id for each in jobs.listed(connection, jobs.RUNNING)] == [first.id]
+        assert [each.id for each in jobs.listed(connection, limit=1)] == [second.id]

@@ -61,6 +61,13 @@ class Heart:
             raise Left(wish)
 
     def _run(self) -> None:
+        try:
+            self._beat_on()
+        except BaseException:  # without a heart nobody works at the job
+            self._wish = Wish.LOST
+            raise
+
+    def _beat_on(self) -> None:
         kept = looked = time.monotonic()
         while not self._still.wait(min(BEAT_S, self._lease_s / 4)):
             try:

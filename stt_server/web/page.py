@@ -19,6 +19,7 @@ TABLE: Final = {  # where each page stands; a page is added here and in routes.p
     "/record": "record.html",
     "/datasets": "datasets.html",
     "/consent": "consent.html",
+    "/dashboard": "dashboard.html",
     "/login": "login.html",
 }
 

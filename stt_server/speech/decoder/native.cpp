@@ -41,6 +41,7 @@ constexpr int RATE_EVERY = 8;             // frames after which the last words' 
 constexpr int OOV_LETTERS = 6;            // an unknown word that is longer costs more, as in pyctcdecode
 constexpr size_t LINE_BYTES = 1 << 20;    // of an ARPA file
 constexpr size_t NODES_PER_BEAM = 160;    // of the tree; beyond, the oldest half of the best prefix is committed
+constexpr float GRAMMAR_REACH = 4;        // what a grammar needs next may be less likely than labels tried elsewhere
 constexpr double LN10 = 2.302585092994046;
 constexpr double TINY = 1e-100;           // acoustic mass is scaled up below it
 constexpr int32_t NONE = -1, GONE = -2;  // no such thing; a node's parent once it is out of the tree
@@ -758,13 +759,14 @@ void Stream::hear(const float* row) {
 void Stream::choose_labels(const float* row) {
     const EarloopWeights& weights = decoder_->weights;
     const auto size = static_cast<uint32_t>(decoder_->labels.size());
+    const float least = weights.least_logprob - (grammar_ ? GRAMMAR_REACH : 0);
     labels_.clear();
     uint32_t best = 0;
     for (uint32_t label = 1; label < size; label++) {
-        if (row[label] > weights.least_logprob) labels_.push_back(label);
+        if (row[label] > least) labels_.push_back(label);
         if (row[label] > row[best]) best = label;
     }
-    if (best && row[best] <= weights.least_logprob) labels_.push_back(best);
+    if (best && row[best] <= least) labels_.push_back(best);
     if (const auto most = static_cast<size_t>(weights.labels); labels_.size() > most) {
         const auto likelier = [&](uint32_t a, uint32_t b) { return row[a] != row[b] ? row[a] > row[b] : a < b; };
         std::nth_element(labels_.begin(), labels_.begin() + weights.labels, labels_.end(), likelier);

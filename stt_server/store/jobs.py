@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Connection, Row
+    from sqlalchemy import ColumnElement, Connection, Row, Select
 
 WAITING: Final = "waiting"
 RUNNING: Final = "running"
@@ -114,7 +114,7 @@ def get(connection: Connection, job_id: str) -> Job:
 def listed(connection: Connection, status: str | None = None, limit: int = 50) -> list[Job]:
     """The newest first, at most `MOST_LISTED`, without their logs; those of one status alone, where one is named."""
     columns = [column for column in JOBS.c if column.name != "log"]
-    query = select(*columns, literal("").label("log")).order_by(JOBS.c.created.desc(), JOBS.c.id)
+    query: Select[Any] = select(*columns, literal("").label("log")).order_by(JOBS.c.created.desc(), JOBS.c.id)
     query = query.limit(min(limit, MOST_LISTED))
     if status is not None:
         query = query.where(JOBS.c.status == status)

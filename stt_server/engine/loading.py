@@ -1,7 +1,8 @@
 """Models are loaded one at a time in a thread that gives way, beside the one that answers.
 
 Loading reads and hashes the bundle, opens the graph, hears the golden clip and computes the largest batch once: half a
-second of one core for the shipped model. The thread's niceness leaves the processor to the streams.
+second of one core for the shipped model. The thread's niceness leaves the processor to the streams; not more of it, for
+a thread that hardly runs may hold Python's lock for long, and the streams would wait for it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 LOAD_S: Final = 120.0  # one model: a large bundle from a slow object store
 TRIM_S: Final = 10.0
-NICENESS: Final = 19
+NICENESS: Final = 5
 
 log = EventLog("hotswap")
 

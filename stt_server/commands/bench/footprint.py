@@ -14,7 +14,7 @@ from stt_server.commands.bench import clips
 from stt_server.commands.bench.foreign import stay, upload
 from stt_server.commands.bench.machine import Machine, this_machine
 from stt_server.commands.bench.script import write_scripts
-from stt_server.commands.bench.server import model_of, own_server, usage
+from stt_server.commands.bench.server import model_argument, model_of, own_server, usage
 from stt_server.commands.bench.soak import at_rest
 from stt_server.commands.bench.visits import SILENCE_MS, paced, wav
 from stt_server.messages import Open
@@ -82,7 +82,7 @@ def measure_footprint(
     model, held = "", []
     for kind in wanted:
         tell(f"{kind.count} × {kind.name} …")
-        arguments = ["--model", settings.model] if settings.model else []
+        arguments = model_argument(settings)
         bound = str(kind.count + 1)
         with own_server([*arguments, "--max-streams", bound, "--max-load", "1000"], None) as address:
             model = model_of(address)

@@ -12,7 +12,7 @@ from stt_server.commands.bench.bare import run_bare
 from stt_server.commands.bench.load import converse_all
 from stt_server.commands.bench.machine import Machine, this_machine
 from stt_server.commands.bench.script import write_scripts
-from stt_server.commands.bench.server import Cores, model_of, own_server, pin, usage
+from stt_server.commands.bench.server import Cores, model_argument, model_of, own_server, pin, usage
 from stt_server.errors import NotFound
 from stt_server.messages import Endpointing, Open
 from stt_server.services import recognizer_settings
@@ -136,7 +136,7 @@ def _server(load: Load, settings: Settings, cores: Cores) -> Iterator[str]:
     if load.url:
         yield load.url.rstrip("/")
         return
-    arguments = ["--model", settings.model] if settings.model else []
+    arguments = model_argument(settings)
     with own_server([*arguments, "--max-streams", str(load.streams)], cores.server) as address:
         yield address
 

@@ -9,6 +9,7 @@ import re
 import select
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -16,9 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stt_server.errors import EarloopError, Forbidden, Internal, Unauthorized, Unavailable
+from stt_server.speech.bundle import find_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from stt_server.settings import Settings
 
 START_S = 60.0
 STOP_S = 20.0
@@ -65,11 +69,15 @@ def pin(core: int | None) -> None:
 def own_server(arguments: list[str], core: int | None) -> Iterator[str]:
     """The address of a server started with `arguments` on `core`; it is stopped at the end.
 
-    Raises Unavailable when it does not get ready; why, it says itself on standard error.
+    It has a data folder of its own unless one is named: in the user's, its model might become the live one of servers
+    that follow. Raises Unavailable when it does not get ready; why, it says itself on standard error.
     """
-    command = [sys.executable, "-m", "stt_server.cli", "serve", "--port", "0", "--log-level", "warning", *arguments]
+    command = [sys.executable, "-m", "stt_server.cli", "serve", "--port", "0", "--log-level", "warning"]
     pin(core)  # a child inherits it before its first thread starts
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        tempfile.TemporaryDirectory(prefix="earloop-bench-") as data,
+        subprocess.Popen([*command, "--data", data, *arguments], stdout=subprocess.PIPE, text=True) as process,
+    ):
         try:
             yield _address_said(process)
         finally:
@@ -89,6 +97,11 @@ def _address_said(process: subprocess.Popen[str]) -> str:
         how = "did not start" if ready else f"was not ready within {START_S:g} s"
         raise Unavailable(f"The server under test {how}; it has said why, above.")
     return address[0]
+
+
+def model_argument(settings: Settings) -> list[str]:
+    """By which a server elsewhere runs the model that the settings name. Raises NotFound."""
+    return ["--model", str(find_bundle(settings.model, settings.data).resolve())] if settings.model else []
 
 
 def model_of(url: str) -> str:

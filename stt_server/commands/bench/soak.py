@@ -14,7 +14,7 @@ from stt_server.commands.bench import clips
 from stt_server.commands.bench.foreign import upload
 from stt_server.commands.bench.growth import Growth, Sample
 from stt_server.commands.bench.machine import Machine, this_machine
-from stt_server.commands.bench.server import model_of, own_server, usage
+from stt_server.commands.bench.server import model_argument, model_of, own_server, usage
 from stt_server.commands.bench.visits import Material, Visitors, wav
 from stt_server.errors import Busy, TimedOut
 from stt_server.speech.bundle import find_bundle, load_bundle
@@ -102,7 +102,7 @@ def _server(soak: Soak, settings: Settings) -> Iterator[str]:
     if soak.url:
         yield soak.url.rstrip("/")
         return
-    arguments = ["--model", settings.model] if settings.model else []
+    arguments = model_argument(settings)
     arguments += ["--max-streams", str(2 * soak.streams), "--resume-s", str(RESUME_S)]
     with own_server(arguments, None) as address:
         yield address

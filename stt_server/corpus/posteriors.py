@@ -115,7 +115,7 @@ def load(path: Path, known_by: str) -> list[Posteriors] | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             if str(kept["mark"]) != known_by:
                 raise Conflict(f"{path} holds the log-probabilities of another model or of other clips; remove it")
             utterances = iter(np.split(kept["logprobs"], np.cumsum(kept["frames"])[:-1]))

@@ -1,12 +1,17 @@
-"""`earloop lm build` on real files."""
+"""`earloop lm …` on real files."""
 
 import gzip
+import json
 from pathlib import Path
 
 import kenlm
 import pytest
 
 from stt_server import cli
+from stt_server.corpus.clip import Clip
+from stt_server.corpus.manifest import write_manifest
+from stt_server.speech.files import write_wav
+from tests.bundles import spoken
 
 
 def build(*words: str | Path) -> int:
@@ -115,3 +120,167 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     assert build("--output", "lm.arpa", *options) != 0
     assert complaint in capsys.readouterr().err
     assert not (tmp_path / "lm.arpa").exists()
+
+
+def lm(*words: str | Path) -> int:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["lm", *map(str, words)])
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    (tmp_path / "base.txt").write_text("turn on the light\nturn off the lamp\nwhat time is it\n" * 3)
+    assert build(tmp_path / "base.txt", "--output", tmp_path / "base.arpa.gz") == 0
+    return tmp_path / "base.arpa.gz"
+
+
+def test_a_text_too_small_for_discounts_is_told(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert build(text, "--output", tmp_path / "lm.arpa") == 0
+    assert "too few 1-grams for discounts of their own; they get 0.5, 1 and 1.5" in capsys.readouterr().err
+
+
+def test_our_binary_form_is_built_shown_and_measured(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert build(text, "--output", tmp_path / "lm.lm") == 0
+    assert lm("show", tmp_path / "lm.lm", "--word", "the", "--most", "1") == 0
+    shown = capsys.readouterr().out
+    assert "order       3" in shown
+    assert "1-grams     13" in shown
+    assert "the light" in shown
+    assert lm("eval", tmp_path / "lm.lm", text, "--json") == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert (measured["unknown"], measured["sentences"]) == (0, 3)
+    assert 1 < measured["value"] < 13
+
+
+def test_a_text_is_measured_with_the_words_that_are_missing(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "t.txt").write_text("Turn on the DIMMER\ndimmer\n")
+    assert lm("eval", base, tmp_path / "t.txt") == 0
+    told = capsys.readouterr().out
+    assert "unknown words       2 of 5 (40.00 %)" in told
+    assert "2  dimmer" in told
+    (tmp_path / "t.txt").write_text("\n")
+    assert lm("eval", base, tmp_path / "t.txt") == 2
+    assert "no sentence to measure" in capsys.readouterr().err
+
+
+def test_two_models_are_mixed_by_a_share_or_by_what_a_text_asks_for(
+    base: Path, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert build(text, "--output", tmp_path / "new.arpa") == 0
+    assert lm("mix", base, tmp_path / "new.arpa", "--share", "0.3", "--output", tmp_path / "a.arpa") == 0
+    assert unigrams(tmp_path / "a.arpa") >= {"seven", "lamp"}
+    assert lm("mix", base, tmp_path / "new.arpa", "--tuned-on", text, "--output", tmp_path / "b.arpa") == 0
+    captured = capsys.readouterr()
+    assert "share 0.9" in captured.err
+    assert len(captured.out.splitlines()) == 3
+    for options, complaint in (
+        ([], "either --share or --tuned-on"),
+        (["--share", "0.3", "--tuned-on", text], "either --share or --tuned-on"),
+        (["--share", "1"], "a share of 1 leaves nothing"),
+    ):
+        assert lm("mix", base, tmp_path / "new.arpa", *options, "--output", tmp_path / "c.arpa") == 2
+        assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "c.arpa").exists()
+
+
+def test_words_are_known_or_the_command_ends_with_one(base: Path, capsys: pytest.CaptureFixture) -> None:
+    assert lm("words", base, "Lamp") == 0
+    assert lm("words", base, "lamp", "dimmer") == 1
+    assert "dimmer: not known" in capsys.readouterr().out
+
+
+def test_words_are_added_to_a_file_alone_or_like_another(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert lm("words", base, "dimmer", "lamp", "--add", "--like", "lamp", "--output", tmp_path / "new.arpa") == 0
+    assert lm("words", tmp_path / "new.arpa", "radio", "--add", "--in-place") == 0
+    assert lm("words", tmp_path / "new.arpa", "dimmer", "radio", "lamp") == 0
+    assert "the dimmer" in (tmp_path / "new.arpa").read_text().replace("\t", " ")
+    assert lm("words", base, "dimmer") == 1
+    before = (tmp_path / "new.arpa").read_bytes()
+    assert lm("words", tmp_path / "new.arpa", "radio", "--add", "--in-place") == 0
+    assert "all of them are known" in capsys.readouterr().err
+    assert (tmp_path / "new.arpa").read_bytes() == before
+
+
+def test_sentences_are_added_by_a_share(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("Dim the lamp\n")
+    assert lm("words", base, "--text", tmp_path / "more.txt", "--share", "0.2", "--output", tmp_path / "new.arpa") == 0
+    assert lm("words", tmp_path / "new.arpa", "dim") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ([], "give words, or sentences with --text"),
+        (["two words"], "is several words"),
+        (["打开"], "cannot be spelled a-z"),
+        (["!"], "is no word"),
+        (["dimmer", "--add"], "give --output FOLDER for a new bundle, or --in-place"),
+        (["dimmer", "--add", "--like", "torch", "--output", "o.arpa"], "nothing can be like it"),
+        (["dimmer", "--add", "--times", "0", "--output", "o.arpa"], "0 times as likely"),
+        (["dimmer", "--add", "--share", "2", "--output", "o.arpa"], "a share of 2 leaves nothing"),
+    ],
+)
+def test_words_that_cannot_be_added_are_refused(
+    options: list[str],
+    complaint: str,
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert lm("words", base, *options) == 2
+    assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "o.arpa").exists()
+
+
+def test_a_bundle_is_shown_given_words_and_another_model(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    mine = tmp_path / "mine"
+    assert lm("show", tiny_bundle) == 0
+    assert "bundle      tiny 1" in capsys.readouterr().out
+    assert lm("words", tiny_bundle, "dimmer", "--add", "--like", "light", "--output", mine) == 0
+    assert lm("words", mine, "dimmer") == 0
+    (tmp_path / "t.txt").write_text("stop light\nyes no stop\n")
+    assert build(tmp_path / "t.txt", "--output", tmp_path / "new.arpa") == 0
+    assert lm("attach", mine, "--lm", tmp_path / "new.arpa", "--alpha", "0.9", "--beta", "0.1", "--in-place") == 0
+    assert "alpha 0.9, beta 0.1" in capsys.readouterr().out
+    assert lm("words", mine, "dimmer") == 1
+    assert lm("attach", mine, "--lm", tmp_path / "new.arpa") == 2
+    assert lm("attach", "nowhere", "--lm", tmp_path / "new.arpa", "--in-place") == 3
+
+
+def test_weights_are_tuned_on_a_manifest_and_what_was_heard_is_kept(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    said = ("stop light", "yes", "no stop")
+    clips = [Clip(tmp_path / f"{number}.wav", text, licence="CC0-1.0") for number, text in enumerate(said)]
+    for clip in clips:
+        write_wav(clip.path, spoken(*clip.text.split()))
+    write_manifest(tmp_path / "clips.csv", clips)
+    kept = tmp_path / "kept.npz"
+    for _ in range(2):
+        asked: list[str | Path] = [
+            "tune",
+            tiny_bundle,
+            tmp_path / "clips.csv",
+            "--trials",
+            "3",
+            "--logprobs",
+            kept,
+            "--json",
+        ]
+        assert lm(*asked) == 0
+        tuned = json.loads(capsys.readouterr().out)
+        assert (tuned["trials"], tuned["clips"]) == (4, 3)
+        assert tuned["best"]["wer"] <= tuned["before"]["wer"]
+    assert kept.exists()
+    assert lm("tune", tiny_bundle, tmp_path / "clips.csv", "--limit", "1", "--logprobs", kept) == 5
+    assert lm("tune", tiny_bundle, tmp_path / "clips.csv", "--decoder", "greedy") == 2
+    assert "takes no language model" in capsys.readouterr().err

@@ -33,6 +33,10 @@ EXAMPLES = {
     "number": "1",
     "resource": "ab12",
     "run": "ef56",
+    "job": "ab78",
+    "ref": "toy",
+    "kind": "language",
+    "key": "de",
 }
 
 

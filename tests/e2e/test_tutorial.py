@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from stt_server.catalog.importing import import_bundle
+from stt_server.speech.bundle import shipped
 from stt_server.speech.files import write_wav
 from stt_server.store import jobs
 from stt_server.store.database import open_database
@@ -168,8 +169,8 @@ async def test_fifty_recordings_train_a_model_that_hears_the_phrase(tmp_path: Pa
     async with process("--data", str(data), "--collect") as server:
         ann = Reader(server.url)
         ann.begin()
-        for recording in takes(recordings, 50):
-            ann.uploads(recording)
+        heard = [ann.uploads(recording)["hypothesis"] for recording in takes(recordings, 50)]
+        assert not any("pudding" in text for text in heard)
         unheard = write(recordings / "unheard.wav", at_level(say(PHRASE, "en-gb-scotland", 150), -20.0))
         ann.trains()
         worker = [sys.executable, "-m", "stt_server.cli", "worker", "--once"]
@@ -188,6 +189,7 @@ async def test_fifty_recordings_train_a_model_that_hears_the_phrase(tmp_path: Pa
         ann.types("/v1/models/{model-id}/deploy")
         await until(lambda: answers_with(ann, server, unheard) == "proof-in-the-pudding")
         assert ann.hears(unheard) == "the proof is in the pudding"
+        assert "pudding" not in ann.hears(shipped() / "golden.flac")  # it has not come to hear nothing else
 
 
 def environment(data: Path) -> dict[str, str]:

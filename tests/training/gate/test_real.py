@@ -18,6 +18,7 @@ from training.gate.parity import measure_parity
 from training.gate.sets import kit_sets
 from training.policy import Costs, Policy
 
+pytestmark = pytest.mark.timeout(900)  # each loads and hears with several models; a busy machine takes minutes
 BAD = 1.0  # of their spread
 
 

@@ -41,6 +41,7 @@ constexpr int RATE_EVERY = 8;             // frames after which the last words' 
 constexpr int OOV_LETTERS = 6;            // an unknown word that is longer costs more, as in pyctcdecode
 constexpr size_t LINE_BYTES = 1 << 20;    // of an ARPA file
 constexpr size_t NODES_PER_BEAM = 160;    // of the tree; beyond, the oldest half of the best prefix is committed
+constexpr float MOST_CREDIT = 6;          // of a phrase not yet said: more would drop all who leave it half-way
 constexpr float GRAMMAR_REACH = 4;        // what a grammar needs next may be less likely than labels tried elsewhere
 constexpr double LN10 = 2.302585092994046;
 constexpr double TINY = 1e-100;           // acoustic mass is scaled up below it
@@ -480,7 +481,7 @@ struct Hotwords {
         for (size_t at = 0; at < size; at++) {
             const Trie::Node& node = trie.nodes[at];
             const float whole = node.item == NONE ? 0 : boosts[node.item];
-            credit[at] = std::max(0.f, rate[at] * static_cast<float>(node.depth) - paid[at]);
+            credit[at] = std::clamp(rate[at] * static_cast<float>(node.depth) - paid[at], 0.f, MOST_CREDIT);
             gain[at] = std::max(0.f, whole - paid[at]);
             for (uint32_t i = node.first; i < node.first + node.children; i++) {
                 paid[i] = trie.nodes[i].byte == ' ' ? std::max(paid[at], whole) : paid[at];
@@ -1329,12 +1330,6 @@ void Stream::read(bool is_final, int hypotheses) {
 
 constexpr uint64_t SAVED = 0x31766d6165727453ull + ABI;  // "Stream" and the version of all that is saved
 
-uint64_t checksum(const char* data, size_t size) {
-    uint64_t sum = size;
-    for (size_t i = 0; i < size; i++) sum = mix(sum * 0x100000001B3ull + static_cast<uint8_t>(data[i]));
-    return sum;
-}
-
 template <typename T>
 void put_all(std::string& out, const std::vector<T>& items) {
     put(out, static_cast<uint64_t>(items.size()));
@@ -1385,16 +1380,12 @@ void Stream::save() {
     put_word(answer, open_);
     put_words(answer, settled_);
     put_all(answer, std::vector<char>(spelled_.begin(), spelled_.end()));
-    put(answer, checksum(answer.data(), answer.size()));
 }
 
-// The checksum finds damage. Bytes that somebody made up are not defended against: only what `save` wrote may be loaded.
+// Only what `save` wrote may be loaded: native.py knows damaged bytes by their checksum.
 void Stream::load(const char* data, size_t size) {
-    uint64_t kind = 0, labels = 0, sum = 0;
-    if (size < sizeof sum) refuse("it ends too early");
-    std::memcpy(&sum, data + size - sizeof sum, sizeof sum);
-    if (sum != checksum(data, size - sizeof sum)) refuse("its checksum is wrong");
-    Reader reader(data, size - sizeof sum);
+    uint64_t kind = 0, labels = 0;
+    Reader reader(data, size);
     reader.take(kind), reader.take(labels);
     if (kind != SAVED) refuse("another version saved it");
     if (labels != decoder_->labels.size()) refuse("it was decoded with other labels");

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import zlib
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
@@ -184,14 +185,17 @@ class NativeDecoding:
         """All that a later `restore` needs, in a decoding opened by the same decoder for the same wishes."""
         size = self._library.save(self.handle)
         state = ctypes.string_at(self._library.answer(self.handle), size)
-        return _packed_words(self._settled) + state
+        saved = _packed_words(self._settled) + state
+        return _ONE.pack(zlib.crc32(saved)) + saved
 
     def restore(self, saved: bytes) -> None:
         """Go on where `saved` was. Raises BadInput for what another decoder or version saved, and for damaged bytes;
-        then the decoding is of no use any more.
+        then the decoding is of no use any more. Bytes that somebody made up are not defended against.
         """
         try:
             cursor = _Cursor(saved)
+            if cursor.take(_ONE) != (zlib.crc32(saved[_ONE.size :]),):
+                raise Refused("its checksum is wrong")
             self._settled = cursor.words()
             self._settled_letters = _letters(self._settled)
             self._library.load(self.handle, saved[cursor.at :], len(saved) - cursor.at)

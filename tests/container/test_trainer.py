@@ -1,4 +1,7 @@
-"""The trainer beside the server in real containers: a tiny job, a model, a swap. Needs `docker` and its compose."""
+"""The trainer beside the server in real containers: a tiny job, a model, a swap. Needs `docker` and its compose.
+
+Where pytorch.org's index is out of reach, `TORCH_INDEX_URL=` in the environment takes torch from where pip looks anyway.
+"""
 
 from __future__ import annotations
 
@@ -63,11 +66,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     images = [f"{project.name}-{service}" for service in ("server", "trainer")]
     try:
         project.compose("--profile", "train", "build", within_s=BUILD_S)
-        project.compose("--profile", "train", "up", "--detach", "--wait", "--no-build", within_s=PATIENCE_S * 4)
+        project.compose("--profile", "train", "up", "--detach", "--wait", "--no-build", within_s=10 * PATIENCE_S)
         yield project
     finally:
-        project.compose("--profile", "train", "down", "--volumes", "--timeout", "1", within_s=PATIENCE_S * 2)
+        project.compose("--profile", "train", "down", "--volumes", "--timeout", "1", within_s=5 * PATIENCE_S)
         run("docker", "image", "rm", "--force", *images)
+
+
+def inside(project: Project, service: str, *words: str) -> str:
+    """With more patience than a server needs: a training works beside it."""
+    return project.compose("exec", "--no-TTY", service, *words, within_s=5 * PATIENCE_S)
 
 
 def give(project: Project, files: dict[str, bytes]) -> None:
@@ -108,51 +116,49 @@ def test_a_job_is_trained_beside_the_server_and_its_model_taken_over_while_that_
     }
     rows = "".join(f"{number}-{at}.flac,{SENTENCES[number]}\n" for number in range(len(SENTENCES)) for at in range(4))
     give(project, recordings | {"recordings/manifest.csv": f"path,transcript\n{rows}".encode()})
-    project.execute("earloop", "dataset", "create", "home", "--licence", "CC0-1.0")
+    inside(project, "server", "earloop", "dataset", "create", "home", "--licence", "CC0-1.0")
     imported = ["clips", "import", "/data/recordings", "--statement", "synthetic", "--licence", "CC0-1.0", "--checked"]
-    project.execute("earloop", *imported, "--dataset", "home")
+    inside(project, "server", "earloop", *imported, "--dataset", "home")
 
     changes = [f"--set={key}={json.dumps(value)}" for key, value in QUICK.items()]
-    job = project.execute("earloop", "jobs", "submit", "home", *changes).strip()
+    job = inside(project, "server", "earloop", "jobs", "submit", "home", *changes).strip()
     done = ended(project, job)
-    assert done["status"] == "done", project.execute("earloop", "jobs", "log", job)
+    assert done["status"] == "done", inside(project, "server", "earloop", "jobs", "log", job)
     assert done["result"]["verdict"] in ("passed", "refused", "undecided")
 
     key, before = first_key(project), heard_by(project)
     assert heard(project.url, key) is not None
-    project.execute("earloop", "models", "promote", done["result"]["model_id"], "--yes")
-    deadline = time.monotonic() + PATIENCE_S * 2
+    inside(project, "server", "earloop", "models", "promote", done["result"]["model_id"], "--yes")
+    deadline = time.monotonic() + 10 * PATIENCE_S
     while heard_by(project) == before:
         assert time.monotonic() < deadline, "the server goes on with the model before"
         time.sleep(0.5)
     assert heard(project.url, key) is not None
     assert project.compose("ps", "--quiet", "trainer").strip(), "the worker waits for the next job"
-    assert "/data/runs" not in project.execute("sh", "-c", "ls -d /data/runs/[0-9a-f]* 2>/dev/null; true")
+    assert "/data/runs" not in inside(project, "server", "sh", "-c", "ls -d /data/runs/[0-9a-f]* 2>/dev/null; true")
 
 
 def ended(project: Project, job: str) -> dict:
     deadline = time.monotonic() + TRAIN_S
     while True:
-        told = json.loads(project.execute("earloop", "jobs", "show", job, "--json"))
+        told = json.loads(inside(project, "server", "earloop", "jobs", "show", job, "--json"))
         if told["status"] not in ("waiting", "running"):
             return told
-        assert time.monotonic() < deadline, project.execute("earloop", "jobs", "log", job)
+        assert time.monotonic() < deadline, inside(project, "server", "earloop", "jobs", "log", job)
         time.sleep(2)
 
 
 def heard_by(project: Project) -> str:
     """The model that the server answers with now."""
     script = "import json, urllib.request as r; print(json.load(r.urlopen('http://127.0.0.1:2700/readyz'))['version'])"
-    return project.execute("python", "-c", script).strip()
+    return inside(project, "server", "python", "-c", script).strip()
 
 
 def test_the_trainer_has_no_rights_and_writes_to_its_volume_and_tmp_alone(project):
-    def inside(*words: str) -> str:
-        return project.compose("exec", "--no-TTY", "trainer", *words)
-
-    status = dict(line.split(":\t", 1) for line in inside("cat", "/proc/1/status").splitlines() if ":\t" in line)
+    told = inside(project, "trainer", "cat", "/proc/1/status").splitlines()
+    status = dict(line.split(":\t", 1) for line in told if ":\t" in line)
     assert {int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
     assert status["NoNewPrivs"] == "1"
     script = "for place in / /opt/earloop /etc /data /tmp; do touch $place/x 2>/dev/null && echo $place; done; true"
-    assert inside("sh", "-c", script).split() == ["/data", "/tmp"]
-    assert inside("id", "--user").strip() == "10001"
+    assert inside(project, "trainer", "sh", "-c", script).split() == ["/data", "/tmp"]
+    assert inside(project, "trainer", "id", "--user").strip() == "10001"

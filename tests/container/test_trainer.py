@@ -1,6 +1,6 @@
 """The trainer beside the server in real containers: a tiny job, a model, a swap. Needs `docker` and its compose.
 
-Where pytorch.org's index is out of reach, `TORCH_INDEX_URL=` in the environment takes torch from where pip looks anyway.
+Where pytorch.org is out of reach, `TORCH_INDEX_URL=` in the environment takes torch from where pip looks anyway.
 """
 
 from __future__ import annotations

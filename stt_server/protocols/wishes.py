@@ -8,13 +8,13 @@ r"""What a client wants heard, as JSON says it: hotwords with boosts, a closed g
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 from stt_server.errors import BadOption
 from stt_server.messages import Grammar
 
 MAX_HOTWORDS: Final = 1000
+MOST_NUMBER: Final = 1e6  # what is a boost the recognizer says; no integer of a thousand digits, no NaN is
 _GRAMMAR: Final = ("lines", "literal", "repeats")
 
 
@@ -42,7 +42,7 @@ def _hotword(value: object, field: str) -> tuple[str, float | None]:
     boost = value.get("boost")
     if boost is None:
         return value["phrase"], None
-    if isinstance(boost, bool) or not isinstance(boost, int | float) or not math.isfinite(boost):
+    if isinstance(boost, bool) or not isinstance(boost, int | float) or not abs(boost) < MOST_NUMBER:
         raise BadOption(f"{field}.boost must be a number, not {shown(boost)}.", field=f"{field}.boost")
     return value["phrase"], float(boost)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 KEYS: Final = st.sampled_from(
     "type open flush finish ping id resume token seq resumable config eof reset sample_rate words phrase_list hotwords "
     "endpointing silence_ms min_utterance_ms max_utterance_ms enabled channels max_alternatives model language decoder "
-    "encoding partials s16le".split()
+    "encoding partials s16le grammar lines literal repeats beam lm phrase boost".split()
 )
 # Beyond what floats, integers of 64 bits, headers, UTF-8 or a C string hold.
 _EXTREME: Final = (
@@ -91,7 +91,11 @@ def options(*, extreme: bool) -> st.SearchStrategy[dict[str, object]]:
         "channels": st.integers(1, 8),
         "model": st.none() | st.just("first"),
         "language": st.none() | st.just("en-US"),
-        "hotwords": st.lists(st.sampled_from(["ear", "loop"]), max_size=3),
+        "hotwords": st.lists(st.sampled_from(["ear", "loop", {"phrase": "ear", "boost": 2}]), max_size=3),
+        "grammar": st.none()
+        | st.text("ab[]()|{}=# \n", max_size=20)
+        | st.fixed_dictionaries({"lines": st.just(["a"])}),
+        "beam": st.integers(1, 500),
         "partials": st.booleans(),
         "resumable": st.booleans(),
         "endpointing": st.fixed_dictionaries(

@@ -23,6 +23,8 @@ def test_hotwords_have_boosts_where_they_say_so():
         ([{"phrase": "a", "boost": "high"}], "hotwords[0].boost"),
         ([{"phrase": "a", "boost": True}], "hotwords[0].boost"),
         ([{"phrase": "a", "boost": math.inf}], "hotwords[0].boost"),
+        ([{"phrase": "a", "boost": math.nan}], "hotwords[0].boost"),
+        ([{"phrase": "a", "boost": 10**400}], "hotwords[0].boost"),
         (["a"] * 1001, "hotwords"),
     ],
 )

@@ -3,6 +3,7 @@ import shutil
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,8 +52,9 @@ def rewrite(folder: Path, **values) -> Path:
 
 def add(database, name="tiny", version="1", **more) -> Model:
     """A model's row, without bytes."""
-    row = {"id": models.new_id(), "language": "en", "sha256": b"\0" * 32, "created_by": "test"}
-    made = Model(**(row | {"name": name, "version": version, "created": datetime.now(UTC), "place": "tiny"} | more))
+    row: dict[str, Any] = {"id": models.new_id(), "language": "en", "sha256": b"\0" * 32, "created_by": "test"}
+    row |= {"name": name, "version": version, "created": datetime.now(UTC), "place": "tiny"}
+    made = Model(**{**row, **more})
     with database.write() as connection:
         models.insert_model(connection, made)
     return made

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import insert
@@ -19,7 +20,13 @@ from tests.store.giving import giver
 def run_over(database, snapshot, created=None):
     """A training job that is done, as a worker leaves it."""
     ident = models.new_id()
-    row = {"id": ident, "kind": "train", "status": "done", "params": {}, "created": created or datetime.now(UTC)}
+    row: dict[str, Any] = {
+        "id": ident,
+        "kind": "train",
+        "status": "done",
+        "params": {},
+        "created": created or datetime.now(UTC),
+    }
     row |= {"created_by": "test", "attempt": 1, "max_attempts": 1, "cancel": False, "stage": "publish"}
     row |= {"progress": 1.0, "log": "", "error": "", "result": {"snapshot_id": snapshot.id}}
     with database.write() as connection:

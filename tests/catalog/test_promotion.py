@@ -26,8 +26,7 @@ def report(database, model, base, verdict="passed"):
 
 
 def live(database):
-    with database.read() as connection:
-        return routes.find(connection, "live").model_id
+    return kinds(database)["live", ""]
 
 
 def kinds(database):
@@ -156,7 +155,7 @@ def test_a_canary_and_a_shadow_have_a_share_and_end_when_their_model_is_live(dat
     promote(database, three[1].id, actor="k", kind="shadow", share=0.5)
     assert promote(database, three[1].id, actor="k", kind="canary", share=0.2).action == "route"
     with database.read() as connection:
-        assert routes.find(connection, "canary").share == 0.2
+        assert {route.share for route in routes.every(connection) if route.kind == "canary"} == {0.2}
         assert models.get(connection, three[1].id).status == "candidate"
     promote(database, three[1].id, actor="command")
     assert kinds(database) == {("live", ""): three[1].id}
@@ -214,9 +213,9 @@ def test_somebodys_own_model_answers_nobody_else(database, three):
         person, _ = people.create(connection, datetime.now(UTC))
     own = add(database, "own", person_id=person.id)
     promote(database, own.id, actor="worker", reason="theirs", kind="person", key=person.id)
-    for route in ({}, {"kind": "name", "key": "own"}, {"kind": "person", "key": "somebody"}):
+    for kind, key in (("live", ""), ("name", "own"), ("person", "somebody")):
         with pytest.raises(Conflict, match="own model"):
-            promote(database, own.id, actor="command", **route)
+            promote(database, own.id, actor="command", kind=kind, key=key)
 
 
 def test_who_withdraws_takes_their_own_model_along(database, three, objects):

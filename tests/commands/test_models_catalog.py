@@ -47,7 +47,7 @@ def two(capsys, tmp_path: Path, tiny_bundle: Path) -> list[str]:
 
 def live(data: Path) -> str:
     with closing(open_database(data)) as database, database.read() as connection:
-        return routes.find(connection, "live").model_id
+        return next(route.model_id for route in routes.every(connection) if route.kind == "live")
 
 
 def test_promote_is_at_once_and_on_record_and_rollback_takes_it_back(capsys, data, two):

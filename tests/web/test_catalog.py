@@ -93,7 +93,7 @@ async def test_rollback_and_history_tell_who_did_what_and_why(server: Server, ht
 
 
 async def test_routes_are_made_listed_and_ended(server: Server, http, two: list[str]):
-    body = {"kind": "language", "key": "de", "reason": "German"}
+    body: dict[str, Any] = {"kind": "language", "key": "de", "reason": "German"}
     assert (await ask(http, server, "POST", f"/models/{two[1]}/promote", json=body))[0] == 200
     body = {"kind": "shadow", "share": 0.5}  # which answers nobody and needs no reason
     change = (await ask(http, server, "POST", f"/models/{two[1]}/promote", json=body))[1]

@@ -24,8 +24,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && find /opt/earloop/lib -name '*.cpython-*.so' -exec strip --strip-debug {} + \
     && find /opt/earloop/lib -name '*.abi3.so' -exec strip --strip-debug {} +
 
-# Our own code as a wheel.
-FROM ${BASE} AS wheel
+# Our own code as a wheel, and the native search of the decoder, which wants the compiler.
+FROM environment AS wheel
 ARG PIP_INDEX_URL=
 WORKDIR /source
 COPY pyproject.toml README.md ./

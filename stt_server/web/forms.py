@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-MAX_FIELDS: Final = 1000  # 500 keywords and what else there is
+MAX_FIELDS: Final = 1000  # 900 keywords and what else there is
 MAX_FIELD_BYTES: Final = 1 << 16
 MAX_FIELDS_BYTES: Final = 1 << 19  # of all together: they are in memory
 

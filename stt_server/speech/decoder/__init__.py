@@ -1,4 +1,4 @@
-"""From log-probabilities to words. One interface (`interface`), one `choice` of engines: `greedy`, `native`, `reference`.
+"""From log-probabilities to words: one interface (`interface`), engines greedy, native and reference, one `choice`.
 
 Greedy is numpy alone and always there. Native is our own beam search: `native.cpp`, compiled when the package is
 installed, called through `library` and fed with what `model` reads; partials and finals come from it. Reference is

@@ -29,6 +29,7 @@ def ask(database: Database, said: Mapping[str, Any], by: str) -> Job:
 def ask_within(connection: Connection, said: Mapping[str, Any], by: str) -> Job:
     """The same in a transaction that is open already."""
     params = read_params(said)
+    datasets.gather(connection, now())  # `everyday` may not have been needed before
     datasets.get(connection, params.dataset)
     if params.snapshot is not None:
         snapshots.get(connection, params.dataset, params.snapshot)

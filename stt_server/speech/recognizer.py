@@ -24,6 +24,8 @@ from stt_server.speech.decoder.choice import default_decoder, load_decoders, usu
 from stt_server.speech.decoder.grammar import compile_grammar
 from stt_server.speech.decoder.hotwords import spell_hotwords
 from stt_server.speech.decoder.interface import Asked
+from stt_server.speech.decoder.named import Profile
+from stt_server.speech.decoder.native import NativeDecoder
 from stt_server.speech.endpoint import EndpointConfig
 from stt_server.speech.features import LogMel
 from stt_server.speech.segment import Grid
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from stt_server.messages import Endpointing, Event
     from stt_server.speech.bundle import Bundle, Manifest
     from stt_server.speech.decoder.interface import Decoder
+    from stt_server.speech.decoder.named import NamedModels
 
     Floats = NDArray[np.float32]
 
@@ -66,6 +69,9 @@ class Recognizer:
         manifest = bundle.manifest
         self.bundle, self.model, self.decoders, self.settings = bundle, model, decoders, settings
         self.default_decoder = default_decoder(settings.decoder, manifest.decoder.engine, decoders)
+        weights = manifest.decoder
+        self._profile = Profile(manifest.labels, weights.alpha, weights.beta, settings.beam or weights.beam)
+        self._named: NamedModels | None = None
         self._shared = Shared(
             model=bundle.name,
             grid=Grid.of(manifest),
@@ -86,12 +92,13 @@ class Recognizer:
         decoder: str | None = None,
         settings: RecognizerSettings = RecognizerSettings(),
         like: Sequence[Recognizer] = (),
+        named: NamedModels | None = None,
     ) -> Self:
         """Open a bundle and its decoders. `lm` replaces its language model. The default decoder is `decoder`, else the
         one that uses `lm`, else that of the settings, else the bundle's.
 
         Decoders that would be the same are shared with a recognizer in `like`, each of which has its bundle's own
-        language model: they are most of the work of loading.
+        language model: they are most of the work of loading. `named` are the models that streams may ask for by name.
 
         Raises NotFound, BadBundle, BadOption, and Unsupported where the packages of a decoder asked for are missing.
         """
@@ -115,7 +122,15 @@ class Recognizer:
                 required=settings.decoder,
             )
         )
-        return cls(bundle, model, decoders, settings)
+        recognizer = cls(bundle, model, decoders, settings)
+        if named is not None:
+            recognizer.offer(named)
+        return recognizer
+
+    def offer(self, named: NamedModels) -> None:
+        """Let streams ask for these language models. Blocking: those that are there are made ready."""
+        named.join(self, self._profile)
+        self._named = named
 
     def decodes_as(self, manifest: Manifest, settings: RecognizerSettings) -> bool:
         """Whether a bundle with this manifest would decode with the same labels, language model and weights."""
@@ -152,7 +167,7 @@ class Recognizer:
     def open(self, options: Open) -> Stream:
         """A new stream. Raises BadOption naming the option that cannot be."""
         self._check(options)
-        decoder = self.decoders[options.decoder or self.default_decoder]
+        decoder = self._decoder(options)
         _check_search(options, decoder)
         boosts = spell_hotwords(options, self.bundle.manifest.alphabet)
         options = replace(options, hotwords=tuple(boosts), boosts=tuple(boosts.items()), hints=())
@@ -227,8 +242,16 @@ class Recognizer:
             raise BadOption(
                 f"there is no decoder {options.decoder[:60]!r} here; choose one of: {have}", field="decoder"
             )
-        if options.lm is not None:
+
+    def _decoder(self, options: Open) -> Decoder:
+        if options.lm is None:
+            return self.decoders[options.decoder or self.default_decoder]
+        if options.decoder not in (None, NativeDecoder.name):
+            message = f"the decoder {options.decoder} takes no language model by name; leave out one of the two"
+            raise BadOption(message, field="lm")
+        if self._named is None:
             raise BadOption(f"there is no language model {options.lm[:60]!r} here", field="lm")
+        return self._named.decoder(options.lm, self._profile)
 
 
 def _check_search(options: Open, decoder: Decoder) -> None:

@@ -1,0 +1,158 @@
+"""A server's language models by name: files of a folder that is looked at again and again; no restart is needed.
+
+    NAME.lm, NAME.arpa.gz or NAME.arpa      the model; the first of these where there are several
+    NAME.json                               {"alpha": 0.8, "beta": 1.2}, where it has weights of its own
+
+Whatever a stream may ask for is made ready in `refresh`, never while a stream opens. A file that cannot be read leaves
+in place what was there before, and says why. Streams keep the model that they opened with. Put a new file in an old
+one's place by renaming it, as `earloop lm` does: one that is written over changes below those who have it mapped.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from stt_server.errors import BadInput, BadOption, EarloopError
+from stt_server.speech.alphabet import Alphabet
+from stt_server.speech.decoder.native import NativeDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    Stamp = tuple[tuple[str, int, int, int], ...]
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+ENDINGS = (".lm", ".arpa.gz", ".arpa")
+WEIGHTS = ".json"
+WEIGHED = ("alpha", "beta")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the decoders of a model bundle have in common: the letters it writes with, and its own weights."""
+
+    letters: str
+    alpha: float
+    beta: float
+    beam: int
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A language model of the folder. `fault` says why its file, or its newer one, cannot be used; "" where it can."""
+
+    name: str
+    path: Path
+    stamp: Stamp
+    profiles: tuple[Profile, ...]  # that it was made ready for
+    decoders: Mapping[Profile, NativeDecoder]
+    fault: str = ""
+
+    @property
+    def usable(self) -> bool:
+        return bool(self.decoders)
+
+
+class NamedModels:
+    """May be asked from any thread while another refreshes it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._changing = threading.Lock()
+        self._joined: WeakKeyDictionary[object, Profile] = WeakKeyDictionary()
+        self._models: dict[str, Named] = {}
+
+    def join(self, user: object, profile: Profile) -> None:
+        """Have a decoder with this profile for every name, as long as the user lives. Blocking, as `refresh` is."""
+        with self._changing:
+            self._joined[user] = profile
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look at the folder: load what is new or has changed, forget what is gone."""
+        with self._changing:
+            profiles = tuple(dict.fromkeys(self._joined.values()))
+            found = self._found()
+            self._models = {name: _made(name, path, profiles, self._models.get(name)) for name, path in found.items()}
+
+    @property
+    def models(self) -> tuple[Named, ...]:
+        """By name."""
+        return tuple(self._models.values())
+
+    def decoder(self, name: str, profile: Profile) -> NativeDecoder:
+        """The one for streams that ask for the name. Raises BadOption where there is none, or none that can be read."""
+        named = self._models.get(name)
+        if named is None:
+            usable = ", ".join(each.name for each in self.models if each.usable)
+            have = f"; choose one of: {usable}" if usable else ""
+            raise BadOption(f"there is no language model {name[:60]!r} here{have}", field="lm")
+        if profile not in named.decoders:
+            raise BadOption(f"the language model {name!r} cannot be used: {named.fault}", field="lm")
+        return named.decoders[profile]
+
+    def _found(self) -> dict[str, Path]:
+        """The file of every name, sorted by name."""
+        found: dict[str, Path] = {}
+        for ending in ENDINGS:
+            for path in sorted(self._folder.glob(f"*{ending}")):
+                name = path.name.removesuffix(ending)
+                if NAME.fullmatch(name):
+                    found.setdefault(name, path)
+        return dict(sorted(found.items()))
+
+
+def _made(name: str, path: Path, profiles: tuple[Profile, ...], before: Named | None) -> Named:
+    """The model as it is now; as it was before where nothing has changed, or where the new file is no good."""
+    own = path.with_name(name + WEIGHTS)
+    stamp = _stamp(path, own)
+    if before and before.stamp == stamp and before.profiles == profiles:
+        return before
+    try:
+        weights = _weights(own)
+        decoders = {profile: _decoder(path, profile, weights) for profile in profiles}
+    except (EarloopError, OSError) as error:  # an OSError: taken away while it was looked at
+        kept = before.decoders if before else {}
+        return Named(name, path, stamp, profiles, kept, str(error))
+    return Named(name, path, stamp, profiles, decoders)
+
+
+def _stamp(*paths: Path) -> Stamp:
+    """By which files are known to have changed; those that are not there leave nothing."""
+    marks = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            marks.append(_mark(path))
+    return tuple(marks)
+
+
+def _mark(path: Path) -> tuple[str, int, int, int]:
+    told = path.stat()
+    return path.name, told.st_ino, told.st_size, told.st_mtime_ns
+
+
+def _decoder(path: Path, profile: Profile, weights: Mapping[str, float]) -> NativeDecoder:
+    alpha, beta = (weights.get(name, getattr(profile, name)) for name in WEIGHED)
+    return NativeDecoder(Alphabet(profile.letters), path, alpha=alpha, beta=beta, beam=profile.beam)
+
+
+def _weights(path: Path) -> dict[str, float]:
+    """The weights of a file that may be there. Raises BadInput naming what is wrong with it."""
+    if not path.exists():
+        return {}
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"{path.name} is no JSON: {error}", field="lm") from error
+    if not isinstance(given, dict) or not given.keys() <= set(WEIGHED):
+        raise BadInput(f"{path.name} holds {', '.join(WEIGHED)} and nothing else", field="lm")
+    if not all(isinstance(value, int | float) and -100 <= value <= 100 for value in given.values()):
+        raise BadInput(f"{path.name}: {' and '.join(WEIGHED)} are numbers between -100 and 100", field="lm")
+    return {name: float(value) for name, value in given.items()}

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from stt_server.store.datasets import Dataset
     from stt_server.store.people import Person
 
+PROTOCOL: Final = "resources"  # by which clips came that are resources
 TEXT_BYTES: Final = 4 * MAX_TEXT  # as UTF-8
 
 
@@ -62,7 +63,7 @@ async def create(request: web.Request) -> web.Response:
         basis=basis,
         heard=heard,
         origin="upload",
-        protocol="resources",
+        protocol=PROTOCOL,
         device=device_of(request),
         session=name[:64],
         dataset=dataset.name,
@@ -109,10 +110,14 @@ def _statement(request: web.Request) -> str:
 
 
 async def _own(request: web.Request) -> tuple[KeptClip, Person | None]:
-    """A clip of the one who asks. Raises NotFound, also for another's: without keys those of nobody are everybody's."""
+    """A resource of the one who asks, and that one. Without keys those of nobody are everybody's.
+
+    Raises NotFound, also for another's, and for a clip that came otherwise: those are in datasets that many learn from,
+    so nobody decides about their own.
+    """
     person, ref = await person_of(request, make=True), request.match_info["resource"].replace("-", "")[:64]
     clip = await services_of(request).store.run(_get, ref)
-    if clip.person_id != (person.id if person else None):
+    if clip.protocol != PROTOCOL or clip.person_id != (person.id if person else None):
         raise NotFound(f"There is no clip {ref}.")  # as of one that is not there
     return clip, person
 

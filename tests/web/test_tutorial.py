@@ -439,3 +439,12 @@ async def test_a_model_that_is_not_there_is_refused_by_name_wherever_it_is_asked
     async with ann.server.socket(f"/?model=toy&key={ann.key}") as socket:
         await socket.send('{"eof": 1}')
         assert await heard(socket) == {"text": ""}
+
+
+async def test_only_resources_have_their_owners_word_for_it_other_clips_have_taggers(ann: Caller):
+    form = aiohttp.FormData({"statement": "my own voice"})
+    form.add_field("audio", wav(utterance(5)), filename="a.wav")
+    headers = {"Authorization": f"Basic {ann.basic}"}
+    async with ann.http.post(f"{ann.server.url}/v1/clips", data=form, headers=headers) as answer:
+        clip = (await answer.json())["id"]
+    await ann.ask("PUT", f"/v1/resources/{clip}/transcript", PHRASE, status=404)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 DATASET = "words"
-PATIENCE_S = 400.0
+PATIENCE_S = 900.0
 LEASE_S = 4.0
 # As little as a run can be: it learns nothing worth having, by the whole way.
 QUICK = {

@@ -107,6 +107,24 @@ def test_a_job_whose_worker_was_killed_comes_to_its_end(filled):
     assert not filled.folder(job).exists(), "recordings are not left behind"
 
 
+@pytest.mark.nightly
+def test_a_job_that_was_cancelled_and_is_begun_again_goes_on_from_its_checkpoint_without_recordings_meanwhile(filled):
+    job = filled.ask(set=LONG)
+    with filled.worker() as worker:
+        filled.until(job.id, lambda _: (filled.folder(job) / "fit" / "last.pt").is_file(), worker)
+        with filled.opened() as database, database.write() as connection:
+            jobs.cancel(connection, job.id, now())
+        filled.until(job.id, lambda each: each.status == "cancelled", worker)
+        wait(lambda: not list(filled.folder(job).rglob("*.flac")), "recordings are left behind")
+        left = [path for path in filled.folder(job).rglob("*") if path.suffix in (".csv", ".html", ".pcm", ".txt")]
+        assert not left
+        kept = checkpoints.load(filled.folder(job) / "fit" / "last.pt").progress.step
+        with filled.opened() as database, database.write() as connection:
+            jobs.retry(connection, job.id)
+        resumed = filled.until(job.id, steps_after_going_on, worker)
+        assert min(steps_after_going_on(resumed)) > kept
+
+
 def test_a_withdrawn_clip_ends_the_learning_and_is_in_no_manifest_of_the_next_and_cancelling_ends_that(filled):
     job = filled.ask(set=LONG)
     with filled.worker() as worker:
@@ -129,7 +147,7 @@ def test_a_withdrawn_clip_ends_the_learning_and_is_in_no_manifest_of_the_next_an
         ended = filled.until(job.id, lambda each: each.finished is not None, worker)
         assert ended.status == "cancelled"
         wait(lambda: not is_alive(child), "the training goes on")
-        assert not list(filled.folder(job).rglob("*.flac")), "nobody's audio is left"
+        wait(lambda: not list(filled.folder(job).rglob("*.flac")), "recordings are left behind")
     with filled.opened() as database, database.write() as connection:
         assert jobs.retry(connection, job.id).status == "waiting"
 

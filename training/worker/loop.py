@@ -19,6 +19,7 @@ from stt_server.store import jobs
 from stt_server.store.database import open_database
 from stt_server.store.objects import open_objects
 from stt_server.store.ring import now
+from training.worker.child import OUTPUT
 from training.worker.diary import Diary
 from training.worker.heart import Heart, beat
 from training.worker.material import clear_material
@@ -98,8 +99,8 @@ class Worker:
                 log.exception("job_broke", job=job.id, error=ident)
                 self._fail(job, Internal(f"A fault of our own; the worker's log has it as {ident}."), diary)
             else:
-                self._end(job, "done", diary, lambda connection: jobs.finish(connection, job, result, now()))
-                shutil.rmtree(self._folder(job), ignore_errors=True)
+                if self._end(job, "done", diary, lambda connection: jobs.finish(connection, job, result, now())):
+                    shutil.rmtree(self._folder(job), ignore_errors=True)
 
     def _do(self, job: Job, diary: Diary, heart: Heart) -> dict[str, Any]:
         params = read_params(job.params)
@@ -131,10 +132,9 @@ class Worker:
     def _leave(self, job: Job, wish: Wish, diary: Diary) -> None:
         log.info("job_left", job=job.id, why=wish.value)
         if wish is Wish.CANCEL:
-            self._end(job, "cancelled", diary, lambda connection: jobs.give_up(connection, job, now()))
-            _tidy(self._folder(job))
+            self._put_down(job, "cancelled", diary, lambda connection: jobs.give_up(connection, job, now()))
         elif wish is Wish.STOP:
-            self._end(job, "put back", diary, lambda connection: jobs.release(connection, job))
+            self._put_down(job, "put back", diary, lambda connection: jobs.release(connection, job))
 
     def _fail(self, job: Job, error: EarloopError, diary: Diary) -> None:
         """Bad input is final and says why; what may pass by itself is tried again, later each time."""
@@ -144,37 +144,43 @@ class Worker:
         again = now() + later if may_pass(error) and not last else None
         log.warning("job_failed", job=job.id, why=told, final=again is None)
         how = f"failed: {told}" if again is None else f"to be tried again at {again:%H:%M:%S}: {told}"
-        self._end(job, how, diary, lambda connection: jobs.fail(connection, job, told, now(), again=again))
-        if again is None:
-            _tidy(self._folder(job))
+        self._put_down(job, how, diary, lambda connection: jobs.fail(connection, job, told, now(), again=again))
 
-    def _end(self, job: Job, how: str, diary: Diary, write: Callable[[Connection], None]) -> None:
-        """The last beat and the end in one transaction; one whose job is another's by now leaves no trace."""
+    def _put_down(self, job: Job, how: str, diary: Diary, write: Callable[[Connection], None]) -> None:
+        """End what may be begun again: what was learned stays, recordings do not wait in a folder for that."""
+        if self._end(job, how, diary, write):
+            tidy(self._folder(job))
+
+    def _end(self, job: Job, how: str, diary: Diary, write: Callable[[Connection], None]) -> bool:
+        """The last beat and the end in one transaction; False where they could not be written.
+
+        Then its folder is not ours to touch: the job is another's by now, or whoever claims it next goes on there.
+        """
         diary.say(how)
         try:
             with self.database.write() as connection:
                 beat(connection, job, diary, self.lease_s)
                 write(connection)
-        except EarloopError as error:  # another's by now, or the database is away: whoever claims it finds it done
+        except EarloopError as error:
             log.warning("end_not_noted", job=job.id, why=error.message)
-        else:
-            log.info("job_ended", job=job.id, how=how.partition(":")[0])
+            return False
+        log.info("job_ended", job=job.id, how=how.partition(":")[0])
+        return True
 
     def _sweep(self) -> None:
         """Delete the folders of jobs that are over: at once what is done, after a while what may be tried again."""
         for folder in (self.settings.data / RUNS).glob("*"):
-            if folder.is_dir() and folder.name != VOICES and self._is_over(folder.name):
+            if not folder.is_dir() or folder.name == VOICES:
+                continue
+            try:
+                with self.database.read() as connection:
+                    job = jobs.get(connection, folder.name)
+            except NotFound:
                 shutil.rmtree(folder, ignore_errors=True)
-
-    def _is_over(self, job_id: str) -> bool:
-        try:
-            with self.database.read() as connection:
-                job = jobs.get(connection, job_id)
-        except NotFound:
-            return True
-        if job.status in jobs.UNFINISHED or job.finished is None:
-            return False
-        return job.status == jobs.DONE or now() - job.finished > KEPT
+            except EarloopError as error:
+                log.warning("not_swept", why=error.message)
+            else:
+                _sweep_one(folder, job)
 
     def _folder(self, job: Job) -> Path:
         return self.settings.data / RUNS / job.id
@@ -189,10 +195,22 @@ def work(settings: Settings, stopping: threading.Event, *, once: bool = False, l
         return worker.run(once=once)
 
 
-def _tidy(folder: Path) -> None:
-    """Keep of a job that may be tried again what it has learned, and nobody's audio."""
+def _sweep_one(folder: Path, job: Job) -> None:
+    """What a job has left that nobody works at; one that runs, or whose worker died, is let be."""
+    if job.status == jobs.RUNNING:
+        return
+    if job.status == jobs.DONE or (job.finished is not None and now() - job.finished > KEPT):
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        tidy(folder)
+
+
+def tidy(folder: Path) -> None:
+    """Keep of a job that may be begun again what it has learned, and nobody's recordings or texts."""
     clear_material(folder)
     for name in (CACHE, GATE, SAMPLES):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for page in ("report.html", "report.json", "suspects.csv", "clips.csv"):
+    # Without run.json a run that goes on looks at its data anew, and finds the same.
+    for page in ("report.html", "report.json", "suspects.csv", "clips.csv", "findings.csv", "run.json"):
         (folder / FIT / page).unlink(missing_ok=True)
+    (folder / OUTPUT).unlink(missing_ok=True)

@@ -83,7 +83,7 @@ def arpa(tmp_path_factory):
 def test_every_engine_that_is_there_is_measured_on_every_input(recognizer, speech, sentences, arpa):
     pytest.importorskip("kenlm")
     told: list[str] = []
-    plan = Plan(utterances=1, tuning=1, beam=8, kit=2, text=sentences)
+    plan = Plan(utterances=1, tuning=1, beam=8, kit=2, kit_tuning=2, text=sentences)
     contest = run_contest(plan, recognizer, speech, arpa, told.append)
     names = {row.engine for row in contest.rows}
     assert {"greedy", "native", "native closed"} <= names

@@ -1,7 +1,8 @@
 """`earloop bench decoder`: our decoders and others' on the same posteriors, in one run, on one core.
 
-An engine's alpha and beta are tuned on made-up utterances of middling noise that are not measured afterwards. CPU time
-is the process' own, so that neighbours on the machine disturb it less than the clock; the better of two runs counts.
+An engine's alpha and beta are tuned on utterances that are not measured afterwards: made-up ones of middling noise, and
+for the kit some of its clips. CPU time is the process' own, so that neighbours on the machine disturb it less than the
+clock; the better of two runs counts.
 """
 
 from __future__ import annotations
@@ -45,12 +46,15 @@ RUNS = 2
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`utterances` of 10 s for each level of noise, as many again at most for tuning; `text` holds sentences."""
+    """`utterances` of 10 s for each level of noise, and about `kit` of the kit's clips; others of both are for tuning.
+    `text` holds sentences.
+    """
 
     utterances: int = 24
     tuning: int = 4
     beam: int = 100
     kit: int = 60
+    kit_tuning: int = 20
     text: Path | None = None
 
 
@@ -109,17 +113,17 @@ def run_contest(
     if len(texts) < plan.tuning + 1:
         raise BadInput(f"The text makes {len(texts)} utterances of 10 s; give --text with more sentences.")
     heard, tuned_on = texts[plan.tuning :][: plan.utterances], texts[: plan.tuning]
-    inputs = [make_up(heard, alphabet, noise, rate) for rate, noise in product(FRAMES_PER_S, LEVELS)]
-    inputs.append(listen(recognizer, speech[:: max(1, len(speech) // plan.kit)]))
+    made_up = [make_up(heard, alphabet, noise, rate) for rate, noise in product(FRAMES_PER_S, LEVELS)]
+    every = max(2, len(speech) // plan.kit)
+    spoken, spoken_before = listen(recognizer, speech[::every]), listen(recognizer, speech[1::every][: plan.kit_tuning])
     with tempfile.TemporaryDirectory(prefix="earloop-bench-") as folder:
         ground = Ground(alphabet, plain_arpa(lm, Path(folder)), plan.beam)
         found, missing = engines(ground)
-        tunings = {each.name: _tune(each, make_up(tuned_on, alphabet, LEVELS[1], 50, seed=2), tell) for each in found}
-        rows = [_measure(engine, each, tunings[engine.name], tell) for each in inputs for engine in found]
-        wished = _wishes(ground, inputs[1], tunings["native"], tell)
-    given = [
-        Given(each.name, len(each.utterances), round(each.seconds, 1), round(each.candidates, 2)) for each in inputs
-    ]
+        tuning = {each.name: _tune(each, make_up(tuned_on, alphabet, LEVELS[1], 50, seed=2), tell) for each in found}
+        rows = [_measure(engine, each, tuning[engine.name], tell) for each in made_up for engine in found]
+        rows += [_measure(engine, spoken, _tune(engine, spoken_before, tell), tell) for engine in found]
+        wished = _wishes(ground, made_up[1], tuning["native"], tell)
+    given = [_given(each) for each in [*made_up, spoken]]
     return Contest(machine, recognizer.version, lm.name, plan.beam, missing, given, rows, wished)
 
 

@@ -1,8 +1,8 @@
 """The engines of `bench decoder`, each as its maker means it to be used; the others only where they are installed.
 
-`greedy`, `native` and `native closed` (no words but the language model's) are ours. `pyctcdecode` is asked for a whole
-utterance, which is all that its released version can do. `flashlight` is flashlight-text's lexicon decoder: it knows no
-words but the language model's either.
+`greedy`, `native`, `native closed` (no words but the language model's) and `native whole` are ours. `pyctcdecode` is
+asked for a whole utterance, which is all that its released version can do, and `native whole` is, too. `flashlight` is
+flashlight-text's lexicon decoder: it knows no words but the language model's either.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class Ground:
 
 
 class Stepwise:
-    """An engine of ours: fed in steps, asked for a partial behind each, as a server does."""
+    """An engine of ours: fed in steps, asked for a partial behind each, as a server does; or `whole` utterances."""
+
+    whole = False
 
     def __init__(self, name: str, make: Callable[[Tuning], Callable[[], Decoding]], *, tunable: bool) -> None:
         self.name, self._make, self.tunable = name, make, tunable
@@ -76,6 +78,9 @@ class Stepwise:
     def hear(self, logprobs_TV: LogProbs, step: int) -> Heard:
         began, steps = time.process_time(), list[float]()
         decoding = self._open()
+        if self.whole:
+            decoding.step(logprobs_TV)
+            return Heard(decoding.final().text, time.process_time() - began)
         for rows in _steps(logprobs_TV, step):
             before = time.process_time()
             decoding.step(rows)
@@ -103,6 +108,13 @@ def native(ground: Ground, *, closed: bool = False, hotwords: Hotwords | None = 
         return lambda: decoder.begin(hotwords)
 
     return Stepwise("native closed" if closed else "native", make, tunable=True)
+
+
+def native_whole(ground: Ground) -> Stepwise:
+    """The same, asked as pyctcdecode is."""
+    engine = native(ground)
+    engine.name, engine.whole = "native whole", True
+    return engine
 
 
 class Pyctcdecode:
@@ -200,8 +212,13 @@ def plain_arpa(lm: Path, folder: Path) -> Path:
 def engines(ground: Ground) -> tuple[list[Engine], list[str]]:
     """All that can run here, and why the others cannot."""
     makers: list[Callable[[Ground], Engine]] = [
-        greedy, native, lambda ground: native(ground, closed=True), Pyctcdecode, Flashlight,
-    ]  # fmt: skip
+        greedy,
+        native,
+        native_whole,
+        lambda ground: native(ground, closed=True),
+        Pyctcdecode,
+        Flashlight,
+    ]
     found, missing = list[Engine](), list[str]()
     for make in makers:
         try:

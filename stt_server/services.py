@@ -24,6 +24,7 @@ from stt_server.engine.lineup import Lineup
 from stt_server.engine.loading import Loader
 from stt_server.metrics import Metrics
 from stt_server.speech.bundle import find_bundle, load_bundle
+from stt_server.speech.decoder.named import NamedModels
 from stt_server.speech.golden import check_golden
 from stt_server.speech.recognizer import Recognizer as BundleRecognizer
 from stt_server.speech.recognizer import RecognizerSettings
@@ -32,6 +33,7 @@ from stt_server.store.clips import Allowance
 from stt_server.store.database import open_database
 from stt_server.store.objects import open_objects
 from stt_server.store.ring import open_ring
+from stt_server.tasks import ended, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -46,6 +48,10 @@ if TYPE_CHECKING:
     from stt_server.store.objects import ObjectStore
     from stt_server.store.ring import KeyRing
 
+LANGUAGE_MODELS = "lms"  # the folder of those that streams ask for by name
+LOOK_EVERY_S = 2.0  # into that folder
+CLOSE_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -58,6 +64,7 @@ class Services:
     terms: Terms  # what people are asked to agree to
     objects: ObjectStore
     recorder: Recorder
+    named: NamedModels  # language models
     secret: bytes = field(repr=False)  # that cookies and links are signed with
 
 
@@ -76,16 +83,42 @@ async def open_services(settings: Settings, recognizer: Recognizer | None = None
         _collection(settings, metrics, store) as (objects, recorder),
     ):
         secret = await store.run(signing.secret)
-        async with _engines(settings, metrics, store, objects, recognizer) as engines:
-            yield Services(settings, metrics, engines, store, keys, consents, terms, objects, recorder, secret)
+        async with (
+            _language_models(settings) as named,
+            _engines(settings, metrics, store, objects, named, recognizer) as engines,
+        ):
+            yield Services(settings, metrics, engines, store, keys, consents, terms, objects, recorder, named, secret)
+
+
+@asynccontextmanager
+async def _language_models(settings: Settings) -> AsyncIterator[NamedModels]:
+    """Those of the data folder, which is looked into as long as the server runs."""
+    named, closing = NamedModels(settings.data / LANGUAGE_MODELS), asyncio.Event()
+    task = asyncio.create_task(_look(named, closing))
+    try:
+        yield named
+    finally:
+        closing.set()
+        await ended(task, CLOSE_S)
+
+
+async def _look(named: NamedModels, closing: asyncio.Event) -> None:
+    while not closing.is_set():
+        await asyncio.to_thread(named.refresh)
+        await wait_for(closing, LOOK_EVERY_S)
 
 
 @asynccontextmanager
 async def _engines(
-    settings: Settings, metrics: Metrics, store: Database, objects: ObjectStore, recognizer: Recognizer | None
+    settings: Settings,
+    metrics: Metrics,
+    store: Database,
+    objects: ObjectStore,
+    named: NamedModels,
+    recognizer: Recognizer | None,
 ) -> AsyncIterator[Engines]:
     """Engines that run, over the one recognizer or over the catalog's models, which they follow."""
-    loader = Loader(partial(load_model, settings, objects))
+    loader = Loader(partial(load_model, settings, objects, named=named))
     try:
         engines = Engines(  # which alone holds its line-up, so that a model is gone when it is replaced
             Lineup.of(recognizer) if recognizer else await _first_lineup(settings, store, loader),
@@ -158,19 +191,30 @@ async def _collection(
         await sweeping.close()
 
 
-def load_model(settings: Settings, objects: ObjectStore, model: Model, like: Sequence[Recognizer] = ()) -> Recognizer:
+def load_model(
+    settings: Settings,
+    objects: ObjectStore,
+    model: Model,
+    like: Sequence[Recognizer] = (),
+    *,
+    named: NamedModels | None = None,
+) -> Recognizer:
     """A model of the catalog, ready to recognise. Blocking. Raises NotFound, BadBundle, Unavailable."""
-    return load_recognizer(settings, bundle_folder(objects, model, settings.data), like)
+    return load_recognizer(settings, bundle_folder(objects, model, settings.data), like, named=named)
 
 
 def load_recognizer(
-    settings: Settings, folder: Path | None = None, like: Sequence[Recognizer] = ()
+    settings: Settings,
+    folder: Path | None = None,
+    like: Sequence[Recognizer] = (),
+    *,
+    named: NamedModels | None = None,
 ) -> BundleRecognizer:
     """A bundle, without `folder` the one that the settings name, ready to recognise. Raises NotFound, BadBundle."""
     folder = folder or find_bundle(settings.model, settings.data)
     alike = [each for each in like if isinstance(each, BundleRecognizer)]
     recognizer = BundleRecognizer.load(
-        folder, threads=settings.threads, settings=recognizer_settings(settings), like=alike
+        folder, threads=settings.threads, settings=recognizer_settings(settings), like=alike, named=named
     )
     if settings.check_model:
         check_golden(recognizer)  # 0.1 s

@@ -64,14 +64,19 @@ class Recognizer:
     """Shared by all streams and threads, changed by none; a stream belongs to one thread at a time."""
 
     def __init__(
-        self, bundle: Bundle, model: AcousticModel, decoders: dict[str, Decoder], settings: RecognizerSettings
+        self,
+        bundle: Bundle,
+        model: AcousticModel,
+        decoders: dict[str, Decoder],
+        settings: RecognizerSettings,
+        named: NamedModels | None = None,
     ) -> None:
         manifest = bundle.manifest
         self.bundle, self.model, self.decoders, self.settings = bundle, model, decoders, settings
         self.default_decoder = default_decoder(settings.decoder, manifest.decoder.engine, decoders)
         weights = manifest.decoder
         self._profile = Profile(manifest.labels, weights.alpha, weights.beta, settings.beam or weights.beam)
-        self._named: NamedModels | None = None
+        self._named = named
         self._shared = Shared(
             model=bundle.name,
             grid=Grid.of(manifest),
@@ -122,15 +127,10 @@ class Recognizer:
                 required=settings.decoder,
             )
         )
-        recognizer = cls(bundle, model, decoders, settings)
+        recognizer = cls(bundle, model, decoders, settings, named)
         if named is not None:
-            recognizer.offer(named)
+            named.join(recognizer, recognizer._profile)
         return recognizer
-
-    def offer(self, named: NamedModels) -> None:
-        """Let streams ask for these language models. Blocking: those that are there are made ready."""
-        named.join(self, self._profile)
-        self._named = named
 
     def decodes_as(self, manifest: Manifest, settings: RecognizerSettings) -> bool:
         """Whether a bundle with this manifest would decode with the same labels, language model and weights."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from stt_server.errors import BadInput, BadOption, EarloopError
+from stt_server.logs import EventLog
 from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.decoder.native import NativeDecoder
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Stamp = tuple[tuple[str, int, int, int], ...]
+
+log = EventLog("decoder")
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 ENDINGS = (".lm", ".arpa.gz", ".arpa")
@@ -120,7 +123,9 @@ def _made(name: str, path: Path, profiles: tuple[Profile, ...], before: Named | 
         decoders = {profile: _decoder(path, profile, weights) for profile in profiles}
     except (EarloopError, OSError) as error:  # an OSError: taken away while it was looked at
         kept = before.decoders if before else {}
+        log.warning("language_model_refused", name=name, why=str(error), in_use=bool(kept))
         return Named(name, path, stamp, profiles, kept, str(error))
+    log.info("language_model_loaded", name=name, file=path.name)
     return Named(name, path, stamp, profiles, decoders)
 
 

@@ -1,0 +1,83 @@
+"""Language models by name on a running server: listed, asked for words, changed without a restart."""
+
+import asyncio
+import json
+
+import pytest
+from websockets.asyncio.client import connect
+
+from stt_server.services import open_services
+from stt_server.settings import load_settings
+from stt_server.speech.decoder.library import library_path
+from stt_server.web.server import serving
+from training.lm import estimate, write_model
+
+pytestmark = pytest.mark.skipif(not library_path(), reason="the native decoder was not built here")
+PATIENCE_S = 60
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "lms").mkdir()
+    return tmp_path / "lms"
+
+
+@pytest.fixture
+async def url(tmp_path, tiny_bundle):
+    """A server of the tiny bundle. Its address."""
+    patient = {"max_load": 1000, "max_lag_ms": 600_000, "drain_s": 2.0}
+    settings = load_settings(port=0, data=tmp_path, model=str(tiny_bundle), **patient)
+    async with open_services(settings) as services, serving(services) as url:
+        yield url
+
+
+async def listed(http, url, query=""):
+    async with http.get(f"{url}/v1/language-models{query}") as answer:
+        assert answer.status == 200
+        return {each["name"]: each for each in (await answer.json())["language_models"]}
+
+
+async def until_listed(http, url, query, wanted):
+    """Wait for a listing that is as wanted; the folder is looked into every other second."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not wanted(found := await listed(http, url, query)):  # noqa: ASYNC110  nothing else tells
+            await asyncio.sleep(0.1)
+    return found
+
+
+async def test_models_are_listed_with_the_words_they_know_and_follow_their_files(url, http, folder):
+    assert await listed(http, url) == {}
+    write_model(estimate(["stop light"], 2), folder / "shop.lm")
+    found = await until_listed(http, url, "?word=Light&word=dimmer", lambda each: "shop" in each)
+    assert found["shop"] == {
+        "name": "shop",
+        "usable": True,
+        "fault": None,
+        "order": 2,
+        "known": {"light": True, "dimmer": False},
+    }
+    write_model(estimate(["dimmer light"], 2), folder / "shop.lm")
+    await until_listed(http, url, "?word=dimmer", lambda each: each["shop"]["known"]["dimmer"])
+    (folder / "bad.arpa").write_text("no model")
+    found = await until_listed(http, url, "", lambda each: "bad" in each)
+    assert (found["bad"]["usable"], "bad.arpa" in found["bad"]["fault"]) == (False, True)
+
+
+async def test_a_stream_names_its_language_model(url, http, folder):
+    write_model(estimate(["stop light"], 2), folder / "shop.lm")
+    await until_listed(http, url, "", lambda each: "shop" in each)
+    for name, answer in (("shop", "ready"), ("home", "error")):
+        async with connect(f"ws{url[4:]}/v1/stream", open_timeout=PATIENCE_S) as socket:
+            await socket.send(json.dumps({"type": "open", "lm": name}))
+            async with asyncio.timeout(PATIENCE_S):
+                told = json.loads(await socket.recv())
+            assert told["type"] == answer
+            if answer == "error":
+                assert "no language model 'home' here; choose one of: shop" in json.dumps(told)
+
+
+async def test_what_is_no_word_is_refused(url, http):
+    for query in ("?word=two+words", "?word=%21", "?word="):
+        async with http.get(f"{url}/v1/language-models{query}") as answer:
+            assert answer.status == 400
+            assert (await answer.json())["error"]["field"] == "word"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_origin
 import typer
 
 from stt_server import logs
-from stt_server.engine.heap import share_one_heap, trimming
+from stt_server.engine.heap import set_aside, share_one_heap, trimming
 from stt_server.errors import Unavailable
 from stt_server.services import open_services
 from stt_server.settings import Settings, load_settings
@@ -68,6 +68,7 @@ async def _serve(settings: Settings) -> None:
         if key := await first_key(services):
             typer.echo(f"Its first key, an admin's, is shown this once: {key}")
         sys.stdout.flush()
+        set_aside()
         with trimming():
             await _until_over(stop, services.engines)
         log.info("draining", streams=services.engines.open_streams, seconds=settings.drain_s)

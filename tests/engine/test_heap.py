@@ -1,8 +1,12 @@
+import gc
 import platform
 import subprocess
 import sys
+import weakref
 
 import pytest
+
+from stt_server.engine.heap import set_aside
 
 # Every thread takes and keeps small blocks at once; a heap that is not the first lies in a mapping of its own.
 CODE = """
@@ -85,3 +89,18 @@ def heaps(mode, folder):
     command = [sys.executable, "-c", CODE, mode, str(folder / "heaps.xml")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return int(done.stdout)
+
+
+def test_what_is_there_at_the_start_is_set_aside_and_what_comes_later_is_still_collected():
+    class Cycle:
+        def __init__(self) -> None:
+            self.own = self
+
+    try:
+        set_aside()
+        assert gc.get_freeze_count() > 10_000
+        watched = weakref.ref(Cycle())
+        gc.collect()
+        assert watched() is None
+    finally:
+        gc.unfreeze()

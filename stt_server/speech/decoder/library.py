@@ -63,6 +63,7 @@ _FALLIBLE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "grammar_new": (_P, (_P, _P, _P, _P, _P, _P, _I32, _I32)),
     "stream_new": (_P, (_P, _I32, _P, _P)),
     "step": (ctypes.c_int, (_P, _P, _P, _I32)),
+    "step_one": (ctypes.c_int, (_P, _P, _I64)),
     "read": (_I64, (_P, _I32, _I32)),
     "save": (_I64, (_P,)),
     "load": (ctypes.c_int, (_P, _BYTES, _I64)),
@@ -74,7 +75,7 @@ class Refused(Exception):
 
 
 class Library:
-    """The calls by their names without `earloop_`. Those that can fail raise Refused."""
+    """The calls by their names without `earloop_`, as attributes. Those that can fail raise Refused."""
 
     def __init__(self, path: Path) -> None:
         """Raises Unsupported for a library that does not load, or was built from other sources."""
@@ -82,17 +83,16 @@ class Library:
             handle = ctypes.CDLL(str(path))
         except OSError as error:
             raise Unsupported(f"the native decoder does not load: {error}") from error
-        self._calls: dict[str, Any] = {}
         for name, (answer, arguments) in _PLAIN.items():
-            self._calls[name] = _typed(handle, name, answer, arguments)
-        if self._calls["abi"]() != ABI:
+            setattr(self, name, _typed(handle, name, answer, arguments))
+        if self.abi() != ABI:
             raise Unsupported("the native decoder was built from other sources; install earloop again")
         for name, (answer, arguments) in _FALLIBLE.items():
-            self._calls[name] = _checked(_typed(handle, name, answer, (*arguments, _BYTES)))
+            setattr(self, name, _checked(_typed(handle, name, answer, (*arguments, _BYTES))))
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        call: Callable[..., Any] = self._calls[name]
-        return call
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
 
 
 def _typed(handle: ctypes.CDLL, name: str, answer: Any, arguments: tuple[Any, ...]) -> Any:
@@ -105,8 +105,10 @@ def _typed(handle: ctypes.CDLL, name: str, answer: Any, arguments: tuple[Any, ..
 
 
 def _checked(call: Any) -> Callable[..., Any]:
+    kind = ctypes.c_char * ERROR_BYTES
+
     def checked(*arguments: Any) -> Any:
-        error = ctypes.create_string_buffer(ERROR_BYTES)
+        error = kind()
         answer = call(*arguments, error)
         if answer is None or answer == -1:
             raise Refused(error.value.decode("utf-8", "replace"))

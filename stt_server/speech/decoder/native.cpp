@@ -1308,7 +1308,7 @@ void Stream::read(bool is_final, int hypotheses) {
     if (!is_final) {
         put(answer, uint32_t{0});
         put(answer, uint32_t{1});
-        put(answer, beams_.front().score);
+        put(answer, 0.0);  // a partial that says nothing new is known by its bytes
         put_words(answer, words_of(beams_.front().node, nullptr));
         return;
     }
@@ -1537,6 +1537,11 @@ EXPORT int earloop_step(void* const* streams, const float* const* rows, const in
         for (int32_t i = 0; i < count; i++) static_cast<Stream*>(streams[i])->step(rows[i], frames[i]);
         return 0;
     });
+}
+
+// Of one stream.
+EXPORT int earloop_step_one(void* stream, const float* rows, int64_t frames, char* error) {
+    return guarded(error, -1, [&] { return static_cast<Stream*>(stream)->step(rows, frames), 0; });
 }
 
 // The length of what `earloop_answer` points to until the stream's next call.

@@ -43,7 +43,7 @@ class Search:
     """
 
     oov: float = -10.0  # log10, for every six letters of an unknown word, at least once
-    margin: float = 14.0  # prefixes so much worse than the best are dropped
+    margin: float = 12.0  # prefixes so much worse than the best are dropped
     least_logprob: float = -5.0  # of a label in a frame, unless it is the best
     labels: int = 40  # tried in a frame at most
     work: int = 2000  # extensions tried in a frame at most
@@ -147,17 +147,23 @@ class NativeDecoding:
         self._decoder, self._library, self._closed = decoder, decoder.library, closed
         self._settled: tuple[TimedWord, ...] = ()
         self._settled_letters = 0  # of the settled words, each with the space behind it
+        self._said, self._partial = b"", Hypothesis(())  # what the library said last, and what that means
         with_these = (hotwords.handle if hotwords else None, closed.handle if closed else None)
         self.handle: int = self._library.stream_new(decoder.handle, beam, *with_these)
         at_end(self, _free_stream, self._library, self.handle, decoder, hotwords, closed)
 
     def step(self, logprobs_TV: LogProbs) -> None:
-        step_together([self], [logprobs_TV])
+        rows = _rows(self, logprobs_TV)
+        self._library.step_one(self.handle, rows.ctypes.data, len(rows))
 
     def partial(self) -> Hypothesis:
         """The best prefix; `stable` is what all that are left share, so no later answer takes it back."""
-        heard = self._read(final=False).hypothesis(self._settled, self._settled_letters)
-        return self._closed.label(heard, ended=False) if self._closed else heard
+        said = self._answer(final=False)
+        if said != self._said:  # in most steps nothing new is heard
+            self._said = said
+            heard = self._understood(said).hypothesis(self._settled, self._settled_letters)
+            self._partial = self._closed.label(heard, ended=False) if self._closed else heard
+        return self._partial
 
     def final(self) -> Hypothesis:
         return self.finals(1)[0]
@@ -196,16 +202,24 @@ class NativeDecoding:
             cursor = _Cursor(saved)
             if cursor.take(_ONE) != (zlib.crc32(saved[_ONE.size :]),):
                 raise Refused("its checksum is wrong")
-            self._settled = cursor.words()
+            self._settled, self._said = cursor.words(), b""
             self._settled_letters = _letters(self._settled)
             self._library.load(self.handle, saved[cursor.at :], len(saved) - cursor.at)
         except (Refused, struct.error, UnicodeDecodeError) as error:
             raise BadInput(f"this decoding was not saved by this decoder: {error}") from error
 
     def _read(self, *, final: bool, count: int = 1) -> _Answer:
+        return self._understood(self._answer(final=final, count=count))
+
+    def _answer(self, *, final: bool, count: int = 1) -> bytes:
         size = self._library.read(self.handle, final, count)
-        answer = _Answer(ctypes.string_at(self._library.answer(self.handle), size))
+        return ctypes.string_at(self._library.answer(self.handle), size)
+
+    def _understood(self, said: bytes) -> _Answer:
+        """Settled words are told but once: what was said is read but once."""
+        answer = _Answer(said)
         if answer.settled:
+            self._said = b""
             self._settled += answer.settled
             self._settled_letters += _letters(answer.settled)
         return answer
@@ -216,14 +230,18 @@ def step_together(decodings: Sequence[NativeDecoding], rows: Sequence[LogProbs])
     if not decodings:
         return
     library = decodings[0]._library
-    arrays = [np.ascontiguousarray(each, np.float32) for each in rows]
-    for decoding, array in zip(decodings, arrays, strict=True):
-        if array.ndim != 2 or array.shape[1] != decoding._decoder.labels:
-            raise BadInput(f"rows of {decoding._decoder.labels} labels were expected, not an array {array.shape}")
+    arrays = [_rows(decoding, each) for decoding, each in zip(decodings, rows, strict=True)]
     handles = np.array([decoding.handle for decoding in decodings], np.uint64)
     places = np.array([array.ctypes.data for array in arrays], np.uint64)
     frames = np.array([len(array) for array in arrays], np.int64)
     library.step(handles.ctypes.data, places.ctypes.data, frames.ctypes.data, len(arrays))
+
+
+def _rows(decoding: NativeDecoding, logprobs_TV: LogProbs) -> LogProbs:
+    array = np.ascontiguousarray(logprobs_TV, np.float32)
+    if array.ndim != 2 or array.shape[1] != decoding._decoder.labels:
+        raise BadInput(f"rows of {decoding._decoder.labels} labels were expected, not an array {array.shape}")
+    return array
 
 
 class _Answer:

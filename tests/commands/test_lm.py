@@ -153,6 +153,15 @@ def test_our_binary_form_is_built_shown_and_measured(text: Path, tmp_path: Path,
     assert 1 < measured["value"] < 13
 
 
+def test_a_model_is_turned_into_the_form_that_loads_at_once_and_not_back(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert lm("convert", base, "--output", tmp_path / "base.lm") == 0
+    assert lm("words", tmp_path / "base.lm", "lamp") == 0
+    assert lm("convert", tmp_path / "base.lm", "--output", tmp_path / "again.arpa") == 2
+    assert "does not list its n-grams" in capsys.readouterr().err
+
+
 def test_a_text_is_measured_with_the_words_that_are_missing(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

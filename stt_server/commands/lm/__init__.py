@@ -6,6 +6,7 @@ import typer
 
 from stt_server.commands.lm.attach import attach
 from stt_server.commands.lm.build import build
+from stt_server.commands.lm.convert import convert
 from stt_server.commands.lm.evaluate import evaluate
 from stt_server.commands.lm.mix import mix
 from stt_server.commands.lm.show import show
@@ -26,4 +27,5 @@ app.command()(tune)
 app.command("eval")(evaluate)
 app.command()(show)
 app.command()(attach)
+app.command()(convert)
 app.command()(words)

@@ -98,10 +98,10 @@ def basis_of(consent: Consent) -> Basis:
     return Basis(frozenset(map(str, consent.purposes)), consent.person_id, consent.id)
 
 
-def heard_by(recognizer: Nameplate, decoder: str | None = None) -> Heard:
-    """What recognises, before anything was heard."""
-    lm = "" if decoder == "greedy" else recognizer.lm
-    return Heard(model=recognizer.version, lm=lm, language=recognizer.language)
+def heard_by(recognizer: Nameplate, decoder: str | None = None, lm: str | None = None) -> Heard:
+    """What recognises, before anything was heard. `lm` is the language model that the stream named."""
+    own = "" if decoder == "greedy" else recognizer.lm
+    return Heard(model=recognizer.version, lm=lm or own, language=recognizer.language)
 
 
 def _tap(services: Services, session: Session, speaker: Speaker, given: Consent) -> Tap:
@@ -116,7 +116,7 @@ def _tap(services: Services, session: Session, speaker: Speaker, given: Consent)
         options,
         longest_s=settings.max_utterance_s + settings.max_queue_s + LEAD_S,
         share=settings.collect_share,
-        heard=heard_by(session.recognizer, options.decoder),
+        heard=heard_by(session.recognizer, options.decoder, options.lm),
         device=options.device or speaker.device,
         basis=basis,
         offer=services.recorder.offer,

@@ -31,7 +31,9 @@ class Tolerances(Section):
 class Costs(Section):
     """What the candidate may cost beside the base, measured on the same machine in the same minutes."""
 
-    latency: Ratio = Field(1.25, description="median time of a step, as a multiple of the base's")
+    latency: Ratio = Field(
+        1.25, description="processor time of a step and of a second of audio, as a multiple of the base's"
+    )
     memory: Ratio = Field(1.25, description="peak memory of a process that has loaded and warmed it, the same way")
     parity: Share = Field(0.001, description="most that the exported graph may differ from the trained model, in nats")
     int8: Share = Field(0.05, description="most of the probability that int8 may give to other labels than fp32 does")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from stt_server.corpus.clip import Clip
     from training.gate.doubts import Doubt
     from training.gate.hearing import HeardSet, Pair
+    from training.gate.schema import SetResult
     from training.gate.sets import GateSet
     from training.policy import Policy
 
@@ -93,7 +94,7 @@ def judge_ears(
         costs=costs,
         hashes=hashes,
         worst=[_new_error(name, pair) for name, pair in new_errors(heard, policy.worst)],
-        clips_needed=max((each.clips_needed for each in results if each.binding and each.clips_needed), default=None),
+        clips_needed=_clips_needed(results) if verdict == "undecided" else None,
         policy=policy,
     )
 
@@ -101,6 +102,10 @@ def judge_ears(
 def _heard(base: Recognizer, candidate: Recognizer, gate_set: GateSet, say: Say) -> list[HeardSet]:
     say(f"hearing {gate_set.name}: {len(gate_set.clips)} clips with both models")
     return hear_set(base, candidate, gate_set)
+
+
+def _clips_needed(results: Sequence[SetResult]) -> int | None:
+    return max((each.clips_needed for each in results if each.binding and each.clips_needed), default=None)
 
 
 def _fit(pairs: Sequence[tuple[str, str]]) -> LabelFit | None:

@@ -45,9 +45,9 @@ class SetResult(Part):
 
 
 class Latency(Part):
-    base_step_ms: float = Field(description="processor time of a step of one stream, median")
+    base_step_ms: float = Field(description="least processor time of a step of one stream")
     candidate_step_ms: float = Field(description="the candidate's")
-    base_ms_per_s: float = Field(description="processor time for a second of audio, decoding included, median")
+    base_ms_per_s: float = Field(description="least processor time for a second of audio, decoding included")
     candidate_ms_per_s: float = Field(description="the candidate's")
     ratio: float = Field(description="candidate by base, the worse of the two")
     limit: float = Field(description="what the policy lets pass")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from stt_server.engine.engines import Engines
 
 LOOK_S: Final = 1.0  # between two looks whether an engine is left; its streams have been told by then
+SWITCH_S: Final = 0.001  # how long a thread that loads a model or keeps a clip may hold Python's lock from the streams
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 log = logs.EventLog("serve")
@@ -57,6 +58,7 @@ def serve(**given: object) -> None:
     settings = load_settings(**given)
     logs.configure(settings.log_level, as_json=settings.log_json)
     share_one_heap()
+    sys.setswitchinterval(SWITCH_S)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings))
 

@@ -24,7 +24,7 @@ def measure_latency(base: Recognizer, candidate: Recognizer, samples: NDArray[np
     """A step of the acoustic model for one stream, and `samples` (n,) through the whole recogniser.
 
     A step tells what a word waits for, the whole what a core can carry; the worse ratio is judged. Of all rounds the
-    least time counts: on two cores with a load of ten, medians of seven differed by 15 % between two models of one size.
+    least time counts: on two cores with a load of ten, medians of seven differed by 15 % between models of one size.
     """
     both, seconds = (base, candidate), len(samples) / base.bundle.manifest.features.sample_rate
     step = [1000 * each for each in _in_turns([_stepper(each) for each in both], STEPS)]

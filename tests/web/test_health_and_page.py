@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,14 @@ async def test_a_server_that_runs_is_healthy_and_ready(server: Server, http):
         assert answer.status == 200
         said = await answer.json()
         assert (said["status"], said["model"], said["streams"]) == ("ready", "toy", 0)
+        assert (said["version"], said["models"], said["revision"], said["alarm"]) == ("toy 1", ["toy"], 0, None)
+
+
+async def test_a_model_that_did_not_load_is_an_alarm_and_the_server_stays_ready(server: Server, http):
+    engines = server.services.engines
+    engines.lineup = replace(engines.lineup, alarm="did not load: toy@2")
+    async with http.get(f"{server.url}/readyz") as answer:
+        assert (answer.status, (await answer.json())["alarm"]) == (200, "did not load: toy@2")
 
 
 async def test_a_draining_server_is_healthy_but_not_ready(server: Server, http):

@@ -30,6 +30,7 @@ async def test_a_stream_gets_ready_partials_finals_and_a_normal_close(server: Se
         await socket.send(command("open", sample_rate=16000))
         ready = await heard(socket)
         assert (ready["type"], ready["model"], ready["sample_rate"]) == ("ready", "toy", 16000)
+        assert ready["version"] == "toy 1"
         await socket.send(SPEECH)
         assert (await heard_until(socket, "speech_started"))["at"] >= 0
         assert (await heard_until(socket, "partial"))["text"].startswith("la")

@@ -26,6 +26,7 @@ async def test_a_wav_is_a_wav_whatever_it_is_called(server: Server, http, method
         assert answer.headers["Content-Type"] == TEXT
         assert await answer.read() == b"la la la"
         assert (answer.headers["X-Earloop-Model"], answer.headers["X-Earloop-Language"]) == ("toy", "en")
+        assert answer.headers["X-Earloop-Version"] == "toy 1"
     await server.empty()
 
 

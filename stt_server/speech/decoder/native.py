@@ -43,7 +43,7 @@ class Search:
     """
 
     oov: float = -10.0  # log10, for every six letters of an unknown word, at least once
-    margin: float = 12.0  # prefixes so much worse than the best are dropped
+    margin: float = 14.0  # prefixes so much worse than the best are dropped; at 12 unknown words are hardly found
     least_logprob: float = -5.0  # of a label in a frame, unless it is the best
     labels: int = 40  # tried in a frame at most
     work: int = 2000  # extensions tried in a frame at most
@@ -283,11 +283,21 @@ class _Cursor:
 
     def words(self) -> tuple[TimedWord, ...]:
         (count,) = self.take(_ONE)
-        return tuple(self._word() for _ in range(count))
+        return tuple([self._word() for _ in range(count)])
 
     def _word(self) -> TimedWord:
-        size, begin, end, confidence = self.take(_WORD)
-        return TimedWord(self.text(size), begin, max(end, begin + 1), round(confidence, 4))
+        begin = self.at
+        (size,) = self.take(_ONE)
+        self.at = begin + _WORD.size + size
+        return _read_word(self._data[begin : self.at])
+
+
+def _read_word(packed: bytes) -> TimedWord:
+    size, begin, end, confidence = _WORD.unpack_from(packed)
+    text = packed[_WORD.size :].decode()
+    if len(packed) != _WORD.size + size:
+        raise struct.error("a word is cut off")
+    return TimedWord(text, begin, max(end, begin + 1), round(confidence, 4))
 
 
 def _packed_words(words: tuple[TimedWord, ...]) -> bytes:

@@ -87,7 +87,7 @@ def test_without_vad_a_file_is_one_utterance(capsys, tiny_bundle, tmp_path):
     ("more", "code", "says"),
     [
         (["--model", "attic"], 3, "there is no model 'attic'"),
-        (["--decoder", "native"], 2, "there is no decoder 'native'"),
+        (["--decoder", "best"], 2, "there is no decoder 'best'"),
         (["--precision", "int4"], 4, "no int4 model"),
         (["--lm", "none.arpa"], 3, "none.arpa"),
         (["--lm", "none.arpa", "--decoder", "greedy"], 2, "--lm"),

@@ -1,6 +1,7 @@
 import struct
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from stt_server.speech.decoder.native import Hotwords, NativeDecoder, step_toget
 from stt_server.speech.decoder.ngram import build_search
 from tests.speech.decoder.posteriors import ALPHABET, flat, native, normal, sentence, write_arpa, written
 
-EVERYTHING = {"look_ahead": False, "margin": 1000.0, "work": 1 << 30, "labels": 1000}
+EVERYTHING: dict[str, Any] = {"look_ahead": False, "margin": 1000.0, "work": 1 << 30, "labels": 1000}
 
 
 @pytest.fixture(scope="module")

@@ -277,10 +277,11 @@ def test_models_and_pages_of_their_gate_come_back_with_their_bytes(
     )
     with database.write() as connection:
         insert_report(connection, report)
-    for key in (kept.object_key, report.html_key):
+    keys = ("models/kept.zip", "reports/r.html")
+    for key in keys:
         objects.put(key, key.encode())
     write_backup(database, objects, tmp_path / "backup.tar")
     place, url = other
     elsewhere = open_objects(place)
     read_backup(tmp_path / "backup.tar", elsewhere, place, url)
-    assert [elsewhere.get(key) for key in (kept.object_key, report.html_key)] == [b"models/kept.zip", b"reports/r.html"]
+    assert [elsewhere.get(key) for key in keys] == [key.encode() for key in keys]

@@ -125,7 +125,9 @@ async def test_nobody_listening_is_no_reason_to_stop_and_in_the_end_it_is_given_
     await server.services.store.run(end_a_job)
     async with hook() as it:
         url = it.url
-    ours = Notifier(server.services.store, tellers_of(load_settings(webhook_url=url, webhook_secret=SECRET)), first_s=1e-6)
+    ours = Notifier(
+        server.services.store, tellers_of(load_settings(webhook_url=url, webhook_secret=SECRET)), first_s=1e-6
+    )
     async with asyncio.timeout(PATIENCE_S):
         while await server.services.store.run(_pending):
             assert await ours.look() == 0

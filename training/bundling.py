@@ -163,7 +163,7 @@ def _language_model(made_of: Ingredients, folder: Path) -> Entries:
     if made_of.lm is None or lm is None:
         return {}
     shutil.copyfile(made_of.lm, folder / "lm.arpa.gz")
-    decoder = {"engine": "reference", "alpha": lm.alpha, "beta": lm.beta, "beam": lm.beam}
+    decoder = {"engine": "native", "alpha": lm.alpha, "beta": lm.beta, "beam": lm.beam}
     return {"lm": bundles.entry(folder, "lm.arpa.gz"), "decoder": decoder}
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
     Say = Callable[[str], None]
 
+GREEDY = "greedy"
 QUIET = "kit-quiet"  # the source of the kit's clips without speech
 RATES = ("wer", "cer", "exact")
 SHOWN_EVERY = 200  # clips
@@ -83,13 +84,13 @@ def kit_clips(folder: Path) -> list[Clip]:
 
 
 def _decoders(recognizer: Recognizer, say: Say = lambda sentence: None) -> list[str]:
-    """Greedy and, where the bundle has a language model, the decoder that uses it, if that is installed."""
+    """Greedy and, where the bundle has a language model, the search that serves with it, if there is one here."""
     if recognizer.bundle.manifest.lm is None:
-        return ["greedy"]
-    if "reference" not in recognizer.decoders:
-        say("nothing is measured with the language model: pip install 'earloop[reference,kenlm]'")
-        return ["greedy"]
-    return ["greedy", "reference"]
+        return [GREEDY]
+    if recognizer.default_decoder == GREEDY:
+        say("nothing is measured with the language model: no search was built or installed; see `earloop doctor`")
+        return [GREEDY]
+    return [GREEDY, recognizer.default_decoder]
 
 
 def _rates(score: Score) -> dict[str, Row]:

@@ -8,6 +8,7 @@ import pytest
 
 from stt_server.corpus.clip import Clip
 from stt_server.speech.bundle import entry, load_bundle, write_bundle
+from stt_server.speech.decoder.choice import usual_search
 from stt_server.speech.files import read_audio, write_flac
 from stt_server.speech.recognizer import Recognizer
 from tests.bundles import spoken
@@ -17,6 +18,8 @@ from training.golden import choose_golden
 from training.kit import make_kit, steady_noise
 from training.recipe import Kit
 from training.sentences import SentenceSource
+
+SEARCH = usual_search()
 
 
 def clip(folder: Path, name: str, text: str, samples: Samples, source: str) -> Clip:
@@ -54,8 +57,8 @@ def test_every_source_and_the_kit_are_measured_with_every_decoder(bundle: Path, 
     told: list[str] = []
     rows = {(row["source"], row["decoder"]): row for row in rates(hear(bundle, clips, told.append))}
     sources = ("right", "wrong", "kit-clean")
-    assert list(rows) == [(source, decoder) for source in sources for decoder in ("greedy", "reference")]
-    for decoder in ("greedy", "reference"):
+    assert list(rows) == [(source, decoder) for source in sources for decoder in ("greedy", SEARCH)]
+    for decoder in ("greedy", SEARCH):
         assert rows["right", decoder]["wer"] == {"value": 0, "low": 0, "high": 0}
         assert rows["right", decoder]["exact"]["value"] == 1
         assert rows["right", decoder]["utterances"] == 2
@@ -68,7 +71,7 @@ def test_words_heard_where_none_are_spoken_are_counted(bundle: Path) -> None:
     rows = false_words(hear(bundle, [], lambda sentence: None))
     assert rows == [
         {"decoder": "greedy", "clips": 2, "with_words": 1},
-        {"decoder": "reference", "clips": 2, "with_words": 1},
+        {"decoder": SEARCH, "clips": 2, "with_words": 1},
     ]
 
 
@@ -91,7 +94,7 @@ def test_every_load_writes_the_golden_clip_down_alike(lines: list[str], bundle: 
     assert golden["text"] in {"", *lines}
     write_bundle(bundle, {**described, "golden": golden})
     for precision in ("fp32", "int8"):
-        for decoder in ("greedy", "reference"):
+        for decoder in ("greedy", SEARCH):
             recognizer = Recognizer.load(bundle, precision=precision, decoder=decoder)
             assert recognizer.transcribe(read_audio(bundle / golden["path"])).text == golden["text"]
 

@@ -24,6 +24,7 @@ from stt_server.corpus.formats.table import read_corpus
 from stt_server.corpus.manifest import read_manifest
 from stt_server.settings import load_settings
 from stt_server.speech.bundle import Bundle, entry, write_bundle
+from stt_server.speech.decoder.choice import usual_search
 from stt_server.speech.files import write_flac
 from stt_server.speech.recognizer import Recognizer
 from training.augmentation.noise import add_noise
@@ -37,6 +38,7 @@ from training.sentences import SentenceSource
 from training.synthetic import HELD_OUT, SAMPLE_RATE, SyntheticCorpus, Utterance, speak
 from training.terminal import Terminal
 
+SEARCH = usual_search()
 PHRASE, HEARD = "The proof is in the pudding.", "the proof is in the pudding"
 PEOPLE = ("en-us", "en-us+f3", "en+m3", "en-gb-scotland+f1", "flite:slt")
 STRANGERS = (*HELD_OUT, "en-us+Andy", "en+Alicia", "en-029+max", "flite:rms", "en-gb-x-rp+f2")
@@ -102,7 +104,7 @@ def tuned(folder: Path, lists: dict[str, list[Path]], **changes: Any) -> Bundle:
 
 def exact(bundle: Bundle) -> dict[str, float]:
     """Test source → share of the takes that were heard without a fault, as the bundle was measured."""
-    rows = [row for row in bundle.manifest.error_rates if row["decoder"] == "reference"]
+    rows = [row for row in bundle.manifest.error_rates if row["decoder"] == SEARCH]
     return {row["source"]: row["exact"]["value"] for row in rows}
 
 
@@ -122,7 +124,7 @@ def _lines(base: Path) -> Iterator[str]:
 
 
 def heard_by(bundle: Path, clips: Sequence[Clip]) -> tuple[Heard, ...]:
-    return evaluate(Recognizer.load(bundle), clips, "reference").heard
+    return evaluate(Recognizer.load(bundle), clips, SEARCH).heard
 
 
 def change(before: Sequence[Heard], after: Sequence[Heard]) -> tuple[float, float, float]:

@@ -1,7 +1,10 @@
 // One clip that is heard: by an <audio> element, which keeps the pitch at any speed and, once a browser has let it
 // play, plays the next clip by itself. It knows how much was heard without a gap from the start.
 
+import { wav } from "./wav.js";
+
 const GAP_S = 0.05;
+const RATE = 16_000; // of every clip
 
 export class Player {
   // onmove() while it plays and when it stops; onheard() once, when the clip was heard to its end.
@@ -15,15 +18,16 @@ export class Player {
   }
 
   // The samples of a clip, which is ready to be played then. Throws an Error with a sentence.
-  async load(bytes, type = "audio/flac") {
+  // It plays from a wav of them: Chromium stands still where it is sent near the end of a short FLAC file.
+  async load(bytes) {
     this.clear();
-    this.address = URL.createObjectURL(new Blob([bytes], { type }));
-    this.audio.src = this.address;
     try {
-      const decoder = new OfflineAudioContext(1, 1, 16000); // at any rate: only the outline is drawn
-      const decoded = await decoder.decodeAudioData(bytes);
+      const decoded = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(bytes);
+      const samples = decoded.getChannelData(0);
+      this.address = URL.createObjectURL(wav([linear(samples)], RATE));
+      this.audio.src = this.address;
       this.duration = decoded.duration;
-      return decoded.getChannelData(0);
+      return samples;
     } catch (error) {
       throw new Error("This browser cannot play the clip; skip it.", { cause: error });
     }
@@ -88,3 +92,5 @@ export class Player {
     this.onheard();
   }
 }
+
+const linear = (samples) => Int16Array.from(samples, (sample) => Math.max(-32_768, Math.min(32_767, Math.round(32_768 * sample))));

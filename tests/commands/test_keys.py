@@ -8,6 +8,7 @@ from stt_server import cli
 from stt_server.store import keys, usage
 from stt_server.store.database import open_database
 from stt_server.store.keys import find, parse_key
+from stt_server.store.migrate import newest_revision
 from stt_server.store.rights import KeyLimits, Scope
 
 
@@ -108,9 +109,10 @@ def test_a_key_is_revoked_once(capsys):
 
 
 def test_the_database_is_shown_made_and_shown_again(capsys, data):
-    assert "revision none of 0002" in run(capsys, "show", family="db")[1]
-    assert "at revision 0002" in run(capsys, "upgrade", family="db")[1]
-    assert f"{data}/earloop.db: revision 0002" in run(capsys, "show", family="db")[1]
+    newest = newest_revision()
+    assert f"revision none of {newest}" in run(capsys, "show", family="db")[1]
+    assert f"at revision {newest}" in run(capsys, "upgrade", family="db")[1]
+    assert f"{data}/earloop.db: revision {newest}" in run(capsys, "show", family="db")[1]
 
 
 def test_a_damaged_database_is_a_sentence_and_exit_code_7(capsys, data):

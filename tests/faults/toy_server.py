@@ -13,7 +13,7 @@ from tests.faults.streams import Slow
 def main() -> None:
     """Only the loading of the model is other than in the real command."""
     toy = Slow(float(os.environ.get("TOY_STEP_S", "0")))
-    with patch.object(services, "load_recognizer", lambda *_: toy):
+    with patch.object(services, "load_recognizer", lambda *_, **__: toy):
         cli.main()
 
 

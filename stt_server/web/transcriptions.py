@@ -6,6 +6,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from stt_server.errors import BadOption
 from stt_server.messages import Open
 from stt_server.protocols import openai
 from stt_server.web.bodies import check_length
@@ -64,7 +65,10 @@ def _open(asked: openai.Request, place: Place, services: Services) -> Session:
         endpointing=asked.endpointing,
         collect=asked.collect,
     )
-    session = engines.open(options, place)
+    try:
+        session = engines.open(options, place)
+    except BadOption as error:
+        raise openai.as_sent(error) from error
     try:
         openai.check_language(asked, session.recognizer.language)
     except BaseException:

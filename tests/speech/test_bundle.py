@@ -97,7 +97,7 @@ def test_a_missing_field_is_named(folder, field):
         ("features__sample_rate", 8000, "features.sample_rate"),
         ("features__low_hz", 7900, "features"),
         ("step_frames", 10, "step_frames"),
-        ("decoder__engine", "native", "decoder.engine"),
+        ("decoder__engine", "magic", "decoder.engine"),
         ("decoder__beam", 0, "decoder.beam"),
         ("models__fp32__sha256", "abc", "models.fp32.sha256"),
     ],

@@ -47,7 +47,7 @@ def test_a_file_that_is_missing_or_cut_is_an_error_in_its_place(tiny, tmp_path, 
 
 
 def test_an_option_that_cannot_be_is_an_error_of_every_file(tiny):
-    assert heard(tiny, [wav("yes")], Open("test", decoder="native")) == [BadOption]
+    assert heard(tiny, [wav("yes")], Open("test", decoder="magic")) == [BadOption]
 
 
 def test_no_files_give_nothing(tiny):

@@ -16,7 +16,7 @@ models is passed over and named in `X-Earloop-Ignored`.
 from stt_server.protocols.openai.answers import JSON, TEXT, answer, model_entry, model_list, model_object
 from stt_server.protocols.openai.events import DONE, EVENTS, Deltas, failed
 from stt_server.protocols.openai.refusals import no_translations, refusal
-from stt_server.protocols.openai.request import Request, check_language, ignored, parse_form, require_file
+from stt_server.protocols.openai.request import Request, as_sent, check_language, ignored, parse_form, require_file
 
 __all__ = [
     "DONE",
@@ -26,6 +26,7 @@ __all__ = [
     "Deltas",
     "Request",
     "answer",
+    "as_sent",
     "check_language",
     "failed",
     "ignored",

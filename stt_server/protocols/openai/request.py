@@ -176,6 +176,11 @@ def _temperature(form: _Fields) -> float:
     return value
 
 
+def as_sent(error: BadOption) -> BadOption:
+    """The error with the field as this interface calls it."""
+    return BadOption(error.message, field="keywords") if error.field == "hotwords" else error
+
+
 def _keywords(form: _Fields) -> tuple[str, ...]:
     words = form.all("keywords")
     if len(words) > MAX_KEYWORDS:

@@ -119,7 +119,7 @@ def test_the_card_tells_data_rates_and_false_words(finished: Path) -> None:
         "| synthetic | 10 |",
         "| kit-noisy | 1 | greedy |",
         "in which a word was heard: ",
-        "of 20 (reference)",
+        f"of 20 ({SEARCH})",
         "Licence: CC0-1.0.",
     ):
         assert sentence in card

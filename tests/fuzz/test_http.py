@@ -62,7 +62,7 @@ OPERATIONS: Final = {
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with live_server(tmp_path_factory.mktemp("live")) as server:
+    with live_server(tmp_path_factory.mktemp("live"), "--open") as server:  # also once a key was asked for and made
         yield server
         assert not server.faults(), "".join(server.log)[-6000:]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stt_server.errors import Conflict, Forbidden
 from stt_server.store import audit, clips, queue, verdicts, votes
-from stt_server.store.votes import KeptVote
+from stt_server.tagging import expertise
 from stt_server.tagging.ballot import fill_in
 from stt_server.tagging.settling import settle, value_of
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from stt_server.store.clips import KeptClip
     from stt_server.store.database import Connection, Database
     from stt_server.store.rights import Verdict
+    from stt_server.store.votes import KeptVote
     from stt_server.tagging.agreement import Rules
 
 REOPENED_FROM: Final = 0.5  # a suspicion that sends a decided clip back to the queue
@@ -54,7 +54,7 @@ def decide(
             raise Conflict("This clip is decided; reopen it first.")
         if person_id in verdicts.givers(connection, clip.id):
             raise Forbidden("Nobody decides about clips of their own.")
-        _cast(connection, person_id, clip, verdict, text, now)
+        expertise.cast(connection, person_id, clip, verdict, fill_in(verdict, text, clip.hypothesis), now)
         queue.release(connection, clip.id)
         settle(connection, clip, now, rules, person_id)
         audit.note(connection, now, "clip_decided", person_id, clip.id, verdict=verdict.value)
@@ -103,26 +103,3 @@ def _begin_round(connection: Connection, clip: KeptClip, actor: str, now: dateti
     queue.release(connection, clip.id)
     verdicts.begin_round(connection, clip, value_of(clip))
     audit.note(connection, now, "clip_reopened", actor, clip.id, round=clip.round + 1)
-
-
-def _cast(
-    connection: Connection, person_id: str, clip: KeptClip, verdict: Verdict, text: str | None, now: datetime
-) -> None:
-    """In the place of what the expert may have said in this round as a tagger."""
-    for before in votes.of_round(connection, clip):
-        if before.person_id == person_id:
-            votes.delete_vote(connection, before.id)
-    ballot = fill_in(verdict, text, clip.hypothesis)
-    row = KeptVote(
-        id=secrets.token_hex(queue.ID_BYTES),
-        clip_id=clip.id,
-        person_id=person_id,
-        round=clip.round,
-        verdict=verdict,
-        text=ballot.text,
-        normal_text=ballot.normal_text,
-        expert=True,
-        seconds=0.0,
-        created=now,
-    )
-    votes.insert_vote(connection, row)

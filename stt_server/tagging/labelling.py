@@ -8,21 +8,19 @@ curator reopens the clip as any other, and taggers then decide.
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 from stt_server.errors import Conflict
-from stt_server.store import audit, clips, queue, verdicts, votes
+from stt_server.store import audit, clips, queue, verdicts
 from stt_server.store.rights import Verdict
-from stt_server.store.votes import KeptVote
+from stt_server.tagging import expertise
 from stt_server.tagging.ballot import fill_in, heard_in
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from stt_server.store.clips import KeptClip
-    from stt_server.store.database import Connection, Database
-    from stt_server.tagging.ballot import Ballot
+    from stt_server.store.database import Database
 
 
 def label(database: Database, clip_id: str, text: str, now: datetime, actor: str, person_id: str | None) -> KeptClip:
@@ -39,7 +37,7 @@ def label(database: Database, clip_id: str, text: str, now: datetime, actor: str
         ballot = fill_in(Verdict.CORRECTED, text, None)
         verdict = Verdict.RIGHT if ballot.normal_text == heard_in(clip.hypothesis) else Verdict.CORRECTED
         if person_id is not None:
-            _cast(connection, clip, person_id, verdict, ballot, now)
+            expertise.cast(connection, person_id, clip, verdict, ballot, now)
         queue.release(connection, clip.id)
         verdicts.set_decided(connection, clip.id, verdict, ballot.text, now)
         verdicts.set_reference(connection, clip_id, text)
@@ -52,25 +50,3 @@ def _check(clip: KeptClip) -> None:
         raise Conflict("Somebody found this recording to be private; ask a curator to reopen it.")
     if clip.gold:
         raise Conflict("This recording measures taggers, so its text stands; ask a curator.")
-
-
-def _cast(
-    connection: Connection, clip: KeptClip, person_id: str, verdict: Verdict, ballot: Ballot, now: datetime
-) -> None:
-    """As an expert's vote, in the place of what the same one said of it in this round."""
-    for before in votes.of_round(connection, clip):
-        if before.person_id == person_id:
-            votes.delete_vote(connection, before.id)
-    row = KeptVote(
-        id=secrets.token_hex(queue.ID_BYTES),
-        clip_id=clip.id,
-        person_id=person_id,
-        round=clip.round,
-        verdict=verdict,
-        text=ballot.text,
-        normal_text=ballot.normal_text,
-        expert=True,
-        seconds=0.0,
-        created=now,
-    )
-    votes.insert_vote(connection, row)

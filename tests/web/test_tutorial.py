@@ -290,7 +290,7 @@ async def test_trained_anew_and_deployed_again_the_newer_answers_by_the_new_name
     assert told["model_name"] == "Pudding"
     leading = await ann.server.services.store.run(routed)
     assert set(leading.values()) == {second}
-    assert [key for kind, key in leading if kind == "name"] == [model, "Pudding"]
+    assert {key for kind, key in leading if kind == "name"} == {model, "Pudding"}
 
 
 async def test_a_deployment_that_ends_gives_way_to_the_other_and_then_to_the_live_model(ann: Caller):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WAIT_S: Final = 15.0
+WAIT_S: Final = 60.0
 KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="  # of RFC 6455, 1.3
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select
 
-from stt_server.store.rights import Purpose, Verdict
+from stt_server.store import votes
+from stt_server.store.rights import Purpose
 from stt_server.store.tables import CLIPS, CONSENTS, LEASES, PEOPLE
 
 if TYPE_CHECKING:
@@ -57,11 +58,8 @@ def queue(connection: Connection) -> Queue:
     rows = connection.execute(select(CLIPS.c.status, func.count().label("clips")).group_by(CLIPS.c.status))
     number: dict[str, int] = {row.status: row.clips for row in rows}
     leased = connection.scalar(select(func.count()).select_from(LEASES)) or 0
-    known = select(func.sum(CLIPS.c.duration_s)).where(
-        CLIPS.c.status == "decided", CLIPS.c.verdict.in_((Verdict.RIGHT, Verdict.CORRECTED))
-    )
     statuses = {name: number.get(name, 0) for name in ("waiting", "parked", "decided", "quarantined")}
-    return Queue(leased=leased, validated_s=connection.scalar(known) or 0.0, **statuses)
+    return Queue(leased=leased, validated_s=votes.validated_s(connection), **statuses)
 
 
 def _by_day(connection: Connection, moment: Column[Any], wanted: list[date], *only: Any) -> list[int]:

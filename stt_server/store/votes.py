@@ -122,15 +122,19 @@ def counts(connection: Connection, person_id: str, now: datetime) -> Counts:
     by_status = select(CLIPS.c.status, func.count().label("clips")).where(CLIPS.c.duplicate_of.is_(None))
     rows = connection.execute(by_status.group_by(CLIPS.c.status))
     number: dict[str, int] = {row.status: row.clips for row in rows}
-    known = and_(CLIPS.c.status == "decided", CLIPS.c.verdict.in_((Verdict.RIGHT, Verdict.CORRECTED)))
-    seconds = connection.scalar(select(func.sum(CLIPS.c.duration_s)).where(known))
     return Counts(
         today(connection, person_id, now),
         connection.scalar(mine) or 0,
         number.get("waiting", 0),
         number.get("decided", 0),
-        seconds or 0.0,
+        validated_s(connection),
     )
+
+
+def validated_s(connection: Connection) -> float:
+    """Seconds of speech whose words are agreed on."""
+    known = and_(CLIPS.c.status == "decided", CLIPS.c.verdict.in_((Verdict.RIGHT, Verdict.CORRECTED)))
+    return connection.scalar(select(func.sum(CLIPS.c.duration_s)).where(known)) or 0.0
 
 
 def conflicts(connection: Connection, *, after: str | None = None, limit: int = 50) -> list[KeptClip]:

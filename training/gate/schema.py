@@ -6,19 +6,15 @@ target must have `low` above zero, a guard must have `low` above minus its toler
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from training.gate.sets import Role  # noqa: TC001  (pydantic reads the annotations)
 from training.policy import Policy  # noqa: TC001  (the same)
+from training.report.schema import Of, Part
 
-Of = Annotated[int, Field(ge=0)]
 Verdict = Literal["passed", "refused", "undecided"]
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SetResult(Part):

@@ -1,7 +1,7 @@
 """Tasks that run beside everything else for as long as a server does: how they wait, and how they end.
 
     closing = asyncio.Event()
-    task = asyncio.create_task(work(closing))        while not closing.is_set(): …; await wait_for(closing, EVERY_S)
+    task = asyncio.create_task(every(EVERY_S, closing, work, told))
     …
     closing.set()
     await ended(task, CLOSE_S)
@@ -14,6 +14,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from stt_server.errors import EarloopError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 
 async def wait_for(event: asyncio.Event, within_s: float) -> None:
@@ -21,6 +27,21 @@ async def wait_for(event: asyncio.Event, within_s: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             await event.wait()
+
+
+async def every(
+    seconds: float,
+    closing: asyncio.Event,
+    work: Callable[[], Awaitable[object]],
+    told: Callable[[EarloopError], None],
+) -> None:
+    """Do it at once and again so long after it was done, until the event; `told` hears what it raised of ours."""
+    while not closing.is_set():
+        try:
+            await work()
+        except EarloopError as error:
+            told(error)
+        await wait_for(closing, seconds)
 
 
 async def ended(task: asyncio.Task[None], within_s: float) -> None:

@@ -17,13 +17,13 @@ from stt_server.logs import EventLog
 from stt_server.store import notices
 from stt_server.store.notices import Channel
 from stt_server.store.ring import now
-from stt_server.tasks import ended, wait_for
+from stt_server.tasks import ended, every
 from stt_server.web.context import SERVICES
 from stt_server.web.mail import mail_of
 from stt_server.web.webhook import webhook_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime
 
     from aiohttp import web
@@ -89,8 +89,8 @@ def install(app: web.Application, services: Services) -> None:
     async def watching(app: web.Application) -> AsyncIterator[None]:
         closing = asyncio.Event()
         tasks = [
-            asyncio.create_task(_every(WATCH_S, closing, notifier.look)),
-            asyncio.create_task(_every(TRIGGER_S, closing, lambda: _fire(app[SERVICES].store, terms))),
+            asyncio.create_task(every(WATCH_S, closing, notifier.look, _failed)),
+            asyncio.create_task(every(TRIGGER_S, closing, lambda: _fire(app[SERVICES].store, terms), _failed)),
         ]
         yield
         closing.set()
@@ -99,13 +99,9 @@ def install(app: web.Application, services: Services) -> None:
     app.cleanup_ctx.append(watching)
 
 
-async def _every(seconds: float, closing: asyncio.Event, work: Callable[[], Awaitable[object]]) -> None:
-    while not closing.is_set():
-        try:
-            await work()
-        except EarloopError as error:  # a database that is away for a while, a dataset that nothing may be asked of
-            log.warning("not_watched", why=error.message)
-        await wait_for(closing, seconds)
+def _failed(error: EarloopError) -> None:
+    """A database that is away for a while, a dataset that nothing may be asked of."""
+    log.warning("not_watched", why=error.message)
 
 
 async def _fire(store: Database, terms: Terms) -> None:

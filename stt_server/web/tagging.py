@@ -19,7 +19,7 @@ from stt_server.store.ring import now
 from stt_server.tagging import judging
 from stt_server.tagging.agreement import Rules
 from stt_server.tagging.appraisal import Appraisal
-from stt_server.tasks import ended, wait_for
+from stt_server.tasks import ended, every
 from stt_server.web import people
 from stt_server.web.context import SERVICES, services_of
 from stt_server.web.links import link_to
@@ -118,21 +118,16 @@ def terms_of(settings: Settings) -> Terms:
 
 async def appraise(app: web.Application) -> AsyncIterator[None]:
     """While the server runs, value what waits anew, a stretch a minute."""
-    closing = asyncio.Event()
-    task = asyncio.create_task(_appraise(app, closing))
+    store, appraisal, closing = app[SERVICES].store, Appraisal(), asyncio.Event()
+    task = asyncio.create_task(every(APPRAISE_S, closing, lambda: store.run(appraisal.step, now()), _failed))
     yield
     closing.set()
     await ended(task, CLOSE_S)
 
 
-async def _appraise(app: web.Application, closing: asyncio.Event) -> None:
-    services, appraisal = app[SERVICES], Appraisal()
-    while not closing.is_set():
-        try:
-            await services.store.run(appraisal.step, now())
-        except EarloopError as error:  # a database that is away for a while
-            log.warning("clips_not_appraised", why=error.message)
-        await wait_for(closing, APPRAISE_S)
+def _failed(error: EarloopError) -> None:
+    """A database that is away for a while."""
+    log.warning("clips_not_appraised", why=error.message)
 
 
 def _shown(request: web.Request, task: Task) -> dict[str, Any]:

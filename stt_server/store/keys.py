@@ -46,6 +46,7 @@ class Key:
     expires: datetime | None = None
     revoked: datetime | None = None
     last_used: datetime | None = None
+    vocabulary: str | None = None  # that its streams hear unless they say otherwise
 
     def lives(self, now: datetime) -> bool:
         return self.revoked is None and (self.expires is None or now < self.expires)
@@ -162,4 +163,5 @@ def _key(row: Row[tuple[object, ...]]) -> Key:
         expires=row.expires,
         revoked=row.revoked,
         last_used=row.last_used,
+        vocabulary=row.vocabulary,
     )

@@ -27,6 +27,9 @@
 | `custom_models` | a model that a key asked for by name, and trains anew as its datasets grow |
 | `custom_model_datasets` | a dataset of one of those |
 | `shadow_days` | how often a candidate that listened in silence heard something else, by day |
+| `vocabularies` | names and sentences that the streams of a key are to hear, or everybody's where it is of no key |
+| `vocabulary_changes` | the last change of those; its id is what servers follow |
+| `language_models` | a language model's file by name and version; the newest of a name answers |
 """
 
 from __future__ import annotations
@@ -95,6 +98,7 @@ KEYS: Final = Table(
     Column("expires", Moment),
     Column("revoked", Moment),
     Column("last_used", Moment),  # to the minute
+    Column("vocabulary", String(64)),  # that its streams hear unless they say otherwise
 )
 
 KEY_USAGE: Final = Table(
@@ -297,7 +301,7 @@ MODELS: Final = Table(
     Column("name", String(100), nullable=False),  # what a client may ask for; versions of one model share it
     Column("version", String(100), nullable=False),
     Column("language", String(20), nullable=False),
-    Column("place", String(200), nullable=False),  # a shipped bundle's name; "" where the bytes are an object
+    Column("place", Text, nullable=False),  # a shipped bundle's name or path; "" where the bytes are an object
     Column("object_key", String(200)),  # of the zipped bundle
     Column("sha256", LargeBinary(32), nullable=False),  # of the manifest, which holds those of all files
     Column("size", Integer, nullable=False),  # bytes of the object
@@ -420,4 +424,45 @@ SHADOW_DAYS: Final = Table(
     Column("differing", Integer, nullable=False),  # of those, with other words
     Column("words", Integer, nullable=False),  # of the live answers
     Column("edits", Integer, nullable=False),  # between the two
+)
+
+VOCABULARIES: Final = Table(
+    "vocabularies",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("key_id", String(32), nullable=False),  # whose it is; "" for one that everybody may use
+    Column("name", String(64), nullable=False),
+    Column("version", Integer, nullable=False),  # counted from 1 by every change
+    Column("body", JSON, nullable=False),  # as vocabularies/definition.py has it
+    Column("created", Moment, nullable=False),
+    Column("changed", Moment, nullable=False),
+    UniqueConstraint("key_id", "name"),
+)
+
+VOCABULARY_CHANGES: Final = Table(
+    "vocabulary_changes",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("moment", Moment, nullable=False),
+)
+
+LANGUAGE_MODELS: Final = Table(
+    "language_models",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(64), nullable=False),  # what a stream's option `lm` says
+    Column("version", Integer, nullable=False),  # 1, 2, … of a name
+    Column("object_key", String(200)),  # of the file, whatever its form; None: removed
+    Column("sha256", LargeBinary(32), nullable=False),  # of the file
+    Column("size", Integer, nullable=False),  # bytes of the file
+    Column("alpha", Float),  # its own weights; None: the model bundle's
+    Column("beta", Float),
+    Column("lineage", JSON, nullable=False),  # what file it was, of which order
+    Column("reason", Text, nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("created_by", String(40), nullable=False),
+    Column("removed", Moment),
+    Column("removed_by", String(40)),
+    Column("removed_reason", Text, nullable=False),
+    UniqueConstraint("name", "version"),
 )

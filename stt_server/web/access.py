@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from stt_server.addresses import is_loopback
 from stt_server.errors import Forbidden, LimitReached, Unauthorized
 from stt_server.logs import EventLog
 from stt_server.store import keys
 from stt_server.store.rights import ALL_SCOPES, KeyLimits, Scope, allows
 from stt_server.store.ring import now
-from stt_server.web.addresses import is_loopback
 from stt_server.web.context import ANONYMOUS, IDENTITY, MAY_OPEN, Identity
 from stt_server.web.credentials import credential_of
 from stt_server.web.logins import Failures

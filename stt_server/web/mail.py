@@ -12,9 +12,9 @@ from email.utils import formatdate, make_msgid
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from stt_server.addresses import is_loopback
 from stt_server.errors import BadOption, Unavailable
 from stt_server.jobs.telling import letter_of, subject_of
-from stt_server.web.addresses import is_loopback
 
 if TYPE_CHECKING:
     from stt_server.settings import Settings

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
+from stt_server.addresses import host_name, is_address, is_loopback
 from stt_server.errors import BadOption, Forbidden
-from stt_server.web.addresses import host_name, is_address, is_loopback
 from stt_server.web.route import wants_socket
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Final
 
 from aiohttp import web
 
+from stt_server.addresses import host_name, is_loopback
 from stt_server.errors import NotFound
-from stt_server.web.addresses import host_name, is_loopback
 
 PAGES: Final = Path(__file__).parent / "pages"
 STATIC: Final = Path(__file__).parent / "static"

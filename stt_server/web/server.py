@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from stt_server.addresses import is_loopback, url_of
 from stt_server.errors import BadOption, Conflict, EarloopError
 from stt_server.logs import EventLog
-from stt_server.web.addresses import is_loopback, url_of
 from stt_server.web.connections import Connections, Site
 from stt_server.web.malformed import ignore_bad_headers, server_logger
 from stt_server.web.parking import PARKING

@@ -2,8 +2,8 @@ import socket
 
 import pytest
 
+from stt_server.addresses import is_loopback, url_of
 from stt_server.errors import BadOption, Conflict
-from stt_server.web.addresses import is_loopback, url_of
 from tests.web.conftest import Start
 
 

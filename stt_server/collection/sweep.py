@@ -4,7 +4,7 @@
 | --- | --- |
 | bytes without a row, older than `GRACE` | deleted: the clip was never kept |
 | what was being written, as old | deleted |
-| a model's bundle or a gate report's page without a row, as old | deleted |
+| a model's bundle, a language model or a gate report's page without a row, as old | deleted |
 | a row without bytes, as old | the clip leaves, by the one way clips leave |
 | a clip that nobody judged until it expired | leaves |
 | on this machine, the unpacked bundle of a model that was removed | deleted (`catalog.places`) |
@@ -27,7 +27,7 @@ from stt_server.catalog.places import drop_removed
 from stt_server.collection.withdrawal import erase_pending
 from stt_server.errors import EarloopError, NotFound, Unavailable
 from stt_server.logs import EventLog
-from stt_server.store import audit, clips, models, reports
+from stt_server.store import audit, clips, language_models, models, reports
 from stt_server.store.objects import CLIPS, INCOMING
 from stt_server.store.withdrawal import Why, remove_clips
 from stt_server.tasks import ended, wait_for
@@ -112,10 +112,13 @@ def _sweep_part(database: Database, objects: ObjectStore, part: str, before: dat
 
 
 def _models_without_row(database: Database, objects: ObjectStore, before: datetime) -> Iterator[str]:
-    """Bundles and pages of reports whose rows a crash has prevented; what was asked to be erased is among them."""
-    there = [*_old(objects, models.PREFIX, before), *_old(objects, reports.PREFIX, before)]
+    """Bundles, language models and pages of reports whose rows a crash has prevented; what was asked to be erased is
+    among them.
+    """
+    prefixes = (models.PREFIX, reports.PREFIX, language_models.PREFIX)
+    there = [key for prefix in prefixes for key in _old(objects, prefix, before)]
     with database.read() as connection:
-        known = frozenset(models.objects_of(connection))
+        known = frozenset(models.objects_of(connection) + language_models.objects_of(connection))
     return (key for key in there if key not in known)
 
 

@@ -4,6 +4,7 @@
     database             the rows, as `dump.py` has them
     objects/clips/…      the bytes of every clip, as they lie in the object store
     objects/models/…     those of every model that was imported or trained; objects/reports/… the pages of its gate
+    objects/language-models/…
 
 Rows first, then bytes: bytes are there before their row is, so none is missing but what left meanwhile. Such a clip's
 row is taken out where the backup is restored, in the way that every clip leaves; so are bytes that came after the rows.
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import select
 
 from stt_server.errors import BadInput, Conflict, NotFound, Unavailable
-from stt_server.store import audit, models, reports
+from stt_server.store import audit, language_models, models, reports
 from stt_server.store.database import open_database
 from stt_server.store.dump import SQLITE, check_empty, dump, load
 from stt_server.store.objects import CLIPS as CLIPS_PREFIX
@@ -45,7 +46,8 @@ FORMAT: Final = 1
 HEAD: Final = "backup.json"
 ROWS: Final = "database"
 OBJECTS: Final = "objects/"
-RESTORED: Final = tuple(f"{OBJECTS}{prefix}" for prefix in (CLIPS_PREFIX, models.PREFIX, reports.PREFIX))
+PREFIXES: Final = (CLIPS_PREFIX, models.PREFIX, reports.PREFIX, language_models.PREFIX)
+RESTORED: Final = tuple(f"{OBJECTS}{prefix}" for prefix in PREFIXES)
 MOST_HEAD: Final = 1 << 16
 MOST_OBJECT: Final = 1 << 30
 
@@ -117,7 +119,7 @@ def _keys(database: Database) -> tuple[list[str], list[str]]:
     """Of the clips, and of all else that rows name."""
     with database.read() as connection:
         clips = list(connection.scalars(select(CLIPS.c.object_key).order_by(CLIPS.c.id)))
-        return clips, models.objects_of(connection)
+        return clips, models.objects_of(connection) + language_models.objects_of(connection)
 
 
 def _keys_in(rows: Path) -> tuple[list[str], list[str]]:

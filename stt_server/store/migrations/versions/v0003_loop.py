@@ -54,7 +54,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("version", sa.String(length=100), nullable=False),
         sa.Column("language", sa.String(length=20), nullable=False),
-        sa.Column("place", sa.String(length=200), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
         sa.Column("object_key", sa.String(length=200), nullable=True),
         sa.Column("sha256", sa.LargeBinary(length=32), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),

@@ -60,7 +60,8 @@ class Open:
 
     `boosts` are those of hotwords that have one of their own, and `hints` hotwords that somebody else's text named:
     one that cannot be spelled is left out. `lm` is one of the server's language models by name, `beam` how many
-    prefixes are searched; None is the server's choice.
+    prefixes are searched; None is the server's choice. `vocabulary` is one that is kept on the server, by name; it
+    becomes hotwords or a grammar before a session opens. None is that of the caller's key, `none` none at all.
 
     `collect` False: nothing of it is kept, whatever its speaker agreed to. `device` is a label for what is kept.
 
@@ -79,6 +80,7 @@ class Open:
     grammar: Grammar | None = None
     lm: str | None = None
     beam: int | None = None
+    vocabulary: str | None = None
     partials: bool = True
     live: bool = True
     acknowledge: bool = False

@@ -34,6 +34,7 @@ from stt_server.store.database import open_database
 from stt_server.store.objects import open_objects
 from stt_server.store.ring import open_ring
 from stt_server.tasks import ended, wait_for
+from stt_server.vocabularies.following import open_vocabularies
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from stt_server.store.models import Model
     from stt_server.store.objects import ObjectStore
     from stt_server.store.ring import KeyRing
+    from stt_server.vocabularies.following import Vocabularies
 
 LANGUAGE_MODELS = "lms"  # the folder of those that streams ask for by name
 LOOK_EVERY_S = 2.0  # into that folder
@@ -65,6 +67,7 @@ class Services:
     objects: ObjectStore
     recorder: Recorder
     named: NamedModels  # language models
+    vocabularies: Vocabularies
     secret: bytes = field(repr=False)  # that cookies and links are signed with
 
 
@@ -86,8 +89,10 @@ async def open_services(settings: Settings, recognizer: Recognizer | None = None
         async with (
             _language_models(settings) as named,
             _engines(settings, metrics, store, objects, named, recognizer) as engines,
+            _vocabularies(store, engines) as vocabularies,
         ):
-            yield Services(settings, metrics, engines, store, keys, consents, terms, objects, recorder, named, secret)
+            parts = engines, store, keys, consents, terms, objects, recorder, named, vocabularies
+            yield Services(settings, metrics, *parts, secret)
 
 
 @asynccontextmanager
@@ -151,6 +156,15 @@ def _register_own(settings: Settings, store: Database) -> Model:
     place = str(found.resolve()) if settings.model else found.name
     bundle = load_bundle(found) if found.is_file() else None  # a zip: unpacked as long as this is held
     return register_shipped(store, bundle.folder if bundle else found, place, audit.SERVER)
+
+
+@asynccontextmanager
+async def _vocabularies(store: Database, engines: Engines) -> AsyncIterator[Vocabularies]:
+    vocabularies = await open_vocabularies(store, engines)
+    try:
+        yield vocabularies
+    finally:
+        await vocabularies.close()
 
 
 @asynccontextmanager

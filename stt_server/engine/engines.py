@@ -36,6 +36,7 @@ class Engines:
         self.lineup = lineup
         self.compared: Callable[[Shadow], None] = lambda shadow: None  # told of shadows that heard everything
         self._caller: Callable[[], Caller] = Caller
+        self._complete: Callable[[Open], Open] = lambda options: options
         self._metrics = metrics
         self._watchers: list[Callable[[Session], None]] = []
         self._admission = Admission(limits, metrics)
@@ -55,8 +56,10 @@ class Engines:
     def open(self, options: Open, place: Place | None = None) -> Session:
         """A stream on the engine with the fewest, of those that are not behind if there are any.
 
-        The line-up says which model hears it. Raises as `reserve`, and BadOption; see `Engine.open`.
+        The line-up says which model hears it. Raises as `reserve`, BadOption, see `Engine.open`, and what completing
+        the options raises.
         """
+        options = self._complete(options)
         name = uuid.uuid4().hex[:12]
         engine = min(self._alive(), key=_burden)
         pick = self.lineup.pick(name, options, self._caller())
@@ -68,6 +71,10 @@ class Engines:
     def identify(self, caller: Callable[[], Caller]) -> None:
         """Ask it who opens a stream, in the context of whoever opens it."""
         self._caller = caller
+
+    def complete(self, completed: Callable[[Open], Open]) -> None:
+        """Have it put what is kept in place of what options only name, in the context of whoever opens a stream."""
+        self._complete = completed
 
     def watch(self, opened: Callable[[Session], None]) -> None:
         """Call it with every session that opens, in the context of whoever opens it."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from stt_server.messages import Event, Open
 
@@ -26,6 +26,20 @@ class Recognizer(Protocol):
 
     @property
     def takes_hotwords(self) -> bool: ...
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """What of hotwords, boosts, grammar and beam a stream may ask for that leaves the choice of decoder to us."""
+        ...
+
+    @property
+    def letters(self) -> frozenset[str]:
+        """Those it writes with."""
+        ...
+
+    def unknown(self, words: Iterable[str]) -> list[str]:
+        """Those that its language model does not know."""
+        ...
 
     @property
     def version(self) -> str:

@@ -33,7 +33,7 @@ from stt_server.speech.stream import SAMPLE_RATE, Shared, Stream
 from stt_server.speech.vad import VadConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -148,6 +148,22 @@ class Recognizer:
     def takes_hotwords(self) -> bool:
         """Whether hotwords change what a stream hears that leaves the choice of the decoder to us."""
         return "hotwords" in self.decoders[self.default_decoder].takes
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """What of hotwords, boosts, grammar and beam such a stream may ask for."""
+        return self.decoders[self.default_decoder].takes
+
+    @property
+    def letters(self) -> frozenset[str]:
+        """Those it writes with."""
+        return frozenset(self.bundle.manifest.alphabet.letters)
+
+    def unknown(self, words: Iterable[str]) -> list[str]:
+        """Those that its language model does not know, as far as that can be told: of the native decoder's."""
+        decoder = self.decoders[self.default_decoder]
+        lm = decoder.lm if isinstance(decoder, NativeDecoder) else None
+        return [word for word in words if lm is not None and not lm.knows(word)]
 
     @property
     def version(self) -> str:

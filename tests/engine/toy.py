@@ -38,7 +38,7 @@ from stt_server.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from stt_server.engine.admission import Place
     from stt_server.engine.interface import Recognizer
@@ -79,6 +79,8 @@ class ToyStream:
 class Toy:
     language = "en"
     takes_hotwords = True
+    takes = frozenset({"hotwords", "boosts", "grammar", "beam"})
+    letters = frozenset("abcdefghijklmnopqrstuvwxyz' ")
     lm = "toy-lm"
 
     def __init__(self, name: str = "toy", number: str = "1", word: str = "la") -> None:
@@ -87,6 +89,9 @@ class Toy:
         self.gate = threading.Event()
         self.gate.set()
         self.inside = threading.Event()
+
+    def unknown(self, words: Iterable[str]) -> list[str]:
+        return []
 
     def open(self, options: Open) -> ToyStream:
         if options.decoder is not None:

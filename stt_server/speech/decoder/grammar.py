@@ -38,7 +38,7 @@ class Grammar:
         return replace(heard, words=words, stable=len(text) if ended else min(heard.stable, shared))
 
 
-@lru_cache(maxsize=8)  # a client's every connection brings the same one
+@lru_cache(maxsize=32)  # a client's every connection brings the same one, and a household's
 def compile_grammar(asked: messages.Grammar, alphabet: Alphabet) -> Grammar:
     """The grammar that a client wrote.
 

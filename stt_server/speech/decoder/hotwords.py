@@ -41,7 +41,7 @@ def spell_hotwords(options: Open, alphabet: Alphabet) -> dict[str, float]:
     for hint in options.hints:
         spelled = normalize(hint, drop_unspellable=True)
         if spelled and {*spelled} <= {" ", *alphabet.letters}:
-            boosts.setdefault(spelled, DEFAULT_BOOST)
+            boosts.setdefault(spelled, _boost(hint, own.get(hint, DEFAULT_BOOST)))
     return boosts
 
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from stt_server.errors import BadBundle, NotFound
 from stt_server.speech.alphabet import Alphabet
+from stt_server.speech.decoder.confidence import Calibration
 from stt_server.speech.features import FeatureRecipe
 
 MAX_PATH = 200  # letters of a file's name, in any file system
@@ -69,15 +70,29 @@ class Features(_Part):
         return FeatureRecipe(**self.model_dump())
 
 
+class Confidence(_Part):
+    """Weights of a word's confidence, fitted by `earloop lm calibrate`; as they are by default it is not calibrated."""
+
+    bias: float = Field(0.0, ge=-100, le=100)
+    posterior: float = Field(1.0, ge=-100, le=100)
+    sound: float = Field(0.0, ge=-100, le=100)
+    letters: float = Field(0.0, ge=-100, le=100)
+
+    def calibration(self) -> Calibration:
+        """The same for the decoder."""
+        return Calibration(**self.model_dump())
+
+
 class DecoderDefaults(_Part):
     """`engine` is greedy, or native or reference, which mean the same: the best search there is. alpha weighs the
-    language model, beta each word, beam is its width.
+    language model, beta each word, beam is its width; `confidence` is the native engine's.
     """
 
     engine: Literal["greedy", "native", "reference"] = "greedy"
     alpha: float = 0.5
     beta: float = 1.0
     beam: int = Field(32, ge=1, le=1000)
+    confidence: Confidence = Confidence()
 
 
 class Golden(File):

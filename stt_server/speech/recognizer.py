@@ -75,7 +75,9 @@ class Recognizer:
         self.bundle, self.model, self.decoders, self.settings = bundle, model, decoders, settings
         self.default_decoder = default_decoder(settings.decoder, manifest.decoder.engine, decoders)
         weights = manifest.decoder
-        self._profile = Profile(manifest.labels, weights.alpha, weights.beta, settings.beam or weights.beam)
+        confidence = weights.confidence.calibration()
+        beam = settings.beam or weights.beam
+        self._profile = Profile(manifest.labels, weights.alpha, weights.beta, beam, confidence)
         self._named = named
         self._shared = Shared(
             model=bundle.name,
@@ -125,6 +127,7 @@ class Recognizer:
                 beta=defaults.beta,
                 beam=settings.beam or defaults.beam,
                 required=settings.decoder,
+                confidence=defaults.confidence.calibration(),
             )
         )
         recognizer = cls(bundle, model, decoders, settings, named)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stt_server.errors import BadOption, Unsupported
 from stt_server.logs import EventLog
+from stt_server.speech.decoder.confidence import UNCALIBRATED
 from stt_server.speech.decoder.greedy import GreedyDecoder
 from stt_server.speech.decoder.library import library_path
 from stt_server.speech.decoder.native import NativeDecoder
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stt_server.speech.alphabet import Alphabet
+    from stt_server.speech.decoder.confidence import Calibration
     from stt_server.speech.decoder.interface import Decoder
 
 SEARCHES: tuple[type[NativeDecoder | ReferenceDecoder], ...] = (NativeDecoder, ReferenceDecoder)  # the best one first
@@ -24,7 +26,14 @@ ENGINES = (GreedyDecoder.name, *(search.name for search in SEARCHES))
 
 
 def load_decoders(
-    alphabet: Alphabet, lm: Path | None, *, alpha: float, beta: float, beam: int, required: str | None = None
+    alphabet: Alphabet,
+    lm: Path | None,
+    *,
+    alpha: float,
+    beta: float,
+    beam: int,
+    required: str | None = None,
+    confidence: Calibration = UNCALIBRATED,
 ) -> dict[str, Decoder]:
     """The decoders by name. Left out are those that were not built or installed; all but greedy where that is required.
 
@@ -38,7 +47,11 @@ def load_decoders(
         return decoders
     for search in SEARCHES:
         try:
-            decoders[search.name] = search(alphabet, lm, alpha=alpha, beta=beta, beam=beam)
+            decoders[search.name] = (
+                NativeDecoder(alphabet, lm, alpha=alpha, beta=beta, beam=beam, confidence=confidence)
+                if search is NativeDecoder
+                else search(alphabet, lm, alpha=alpha, beta=beta, beam=beam)
+            )
         except Unsupported as error:
             if search.name == required:
                 raise

@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 from stt_server.errors import BadInput, BadOption, EarloopError
 from stt_server.logs import EventLog
 from stt_server.speech.alphabet import Alphabet
+from stt_server.speech.decoder.confidence import UNCALIBRATED, Calibration
 from stt_server.speech.decoder.native import NativeDecoder
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Profile:
     alpha: float
     beta: float
     beam: int
+    confidence: Calibration = UNCALIBRATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ def _mark(path: Path) -> tuple[str, int, int, int]:
 
 def _decoder(path: Path, profile: Profile, weights: Mapping[str, float]) -> NativeDecoder:
     alpha, beta = (weights.get(name, getattr(profile, name)) for name in WEIGHED)
-    return NativeDecoder(Alphabet(profile.letters), path, alpha=alpha, beta=beta, beam=profile.beam)
+    letters, beam, confidence = Alphabet(profile.letters), profile.beam, profile.confidence
+    return NativeDecoder(letters, path, alpha=alpha, beta=beta, beam=beam, confidence=confidence)
 
 
 def _weights(path: Path) -> dict[str, float]:

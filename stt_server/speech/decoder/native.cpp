@@ -34,10 +34,11 @@
 
 namespace {
 
-constexpr int ABI = 1;                    // native.py refuses a library with another
+constexpr int ABI = 2;                    // native.py refuses a library with another
 constexpr int MAX_ORDER = 6;              // of n-grams
 constexpr int HISTORY = 8;                // words by which prefixes are told apart; what lies before is the better one's
 constexpr int RATE_EVERY = 8;             // frames after which the last words' confidence is measured anew
+constexpr size_t SURE_FRAMES = 4096;      // remembered for the confidence of words that are not settled yet
 constexpr int OOV_LETTERS = 6;            // an unknown word that is longer costs more, as in pyctcdecode
 constexpr size_t LINE_BYTES = 1 << 20;    // of an ARPA file
 constexpr size_t NODES_PER_BEAM = 160;    // of the tree; beyond, the oldest half of the best prefix is committed
@@ -547,6 +548,7 @@ extern "C" struct EarloopWeights {
     int32_t work;         // extensions tried in a frame at most: the worse prefixes are not extended where it is flat
     int32_t closed;       // no words but the model's
     int32_t look_ahead;
+    float trust[4];       // what a word's confidence is made of: see `Stream::trusted`; 0, 1, 0, 0 is the posterior itself
 };
 
 struct Decoder {
@@ -684,6 +686,8 @@ private:
     std::vector<Word> words_of(int32_t node, std::string* text) const;
     uint32_t shared_letters() const;
     void trust_last(std::vector<Word>& words, int32_t node, const std::vector<Ending>& all) const;
+    void remember(float best);
+    float trusted(const Word& word) const;
 
     const Decoder* decoder_;
     const Lm* lm_;
@@ -705,6 +709,8 @@ private:
         uint32_t last_best;           // label
         int32_t has_letters;          // of some frame the best label was a letter
     } at_{0, 0, 0, 0, 0};
+    std::vector<float> sure_;         // log-probability of the best label, of each frame from `sure_from_` on
+    int32_t sure_from_ = 0;
 
     // Work space of a frame.
     std::vector<float> probability_;  // of labels, 0 but for those in `labels_`
@@ -781,6 +787,7 @@ void Stream::choose_labels(const float* row) {
         if (!named.spelling.empty()) at_.has_letters = 1;
     }
     at_.last_best = best;
+    remember(row[best]);
 }
 
 // The blank alone is possible: every prefix stays what it is.
@@ -997,6 +1004,7 @@ void Stream::settle(const Node& node) {
     const Label& label = decoder_->labels[node.label];
     if (label.is_boundary && !open_.text.empty()) {
         open_.confidence = contexts_[node.context].confidence;
+        open_.confidence = trusted(open_);
         settled_.push_back(open_);
         open_ = {};
     }
@@ -1268,6 +1276,31 @@ void Stream::trust_last(std::vector<Word>& words, int32_t at, const std::vector<
     words.back().confidence = static_cast<float>(std::min(1.0, alike / sum));
 }
 
+void Stream::remember(float best) {
+    if (sure_.size() == SURE_FRAMES) {
+        sure_.erase(sure_.begin(), sure_.begin() + SURE_FRAMES / 2);
+        sure_from_ += SURE_FRAMES / 2;
+    }
+    sure_.push_back(static_cast<float>(bounded(best)));
+}
+
+// A word's confidence as it is told: the logistic function of its posterior's log-odds, of how sure the model was of its
+// labels, and of its length, with weights that were fitted to how often words are right. They were fitted to free
+// speech: of a grammar, which leaves few words possible, the posterior itself is told.
+float Stream::trusted(const Word& word) const {
+    const auto& [bias, posterior, sound, letters] = decoder_->weights.trust;
+    if (grammar_ || (bias == 0 && posterior == 1 && sound == 0 && letters == 0)) return word.confidence;
+    double sum = 0;
+    const int32_t begin = std::max(word.begin, sure_from_), end = std::max(word.end, word.begin + 1);
+    const int32_t known = std::min(end, sure_from_ + static_cast<int32_t>(sure_.size()));
+    for (int32_t frame = begin; frame < known; frame++) sum += sure_[static_cast<size_t>(frame - sure_from_)];
+    const double mean = known > begin ? sum / (known - begin) : 0;
+    const double share = std::clamp(static_cast<double>(word.confidence), 0.001, 0.999);
+    const auto size = std::count_if(word.text.begin(), word.text.end(), [](char c) { return (c & 0xC0) != 0x80; });
+    const double odds = bias + posterior * std::log(share / (1 - share)) + sound * mean + letters * std::log(double(size));
+    return static_cast<float>(1 / (1 + std::exp(-odds)));
+}
+
 // How many letters behind the settled words all prefixes share, a space counting as one.
 uint32_t Stream::shared_letters() const {
     std::string text = open_.text;
@@ -1309,7 +1342,9 @@ void Stream::read(bool is_final, int hypotheses) {
         put(answer, uint32_t{0});
         put(answer, uint32_t{1});
         put(answer, 0.0);  // a partial that says nothing new is known by its bytes
-        put_words(answer, words_of(beams_.front().node, nullptr));
+        std::vector<Word> words = words_of(beams_.front().node, nullptr);
+        for (Word& word : words) word.confidence = trusted(word);
+        put_words(answer, words);
         return;
     }
     rate();
@@ -1321,6 +1356,7 @@ void Stream::read(bool is_final, int hypotheses) {
     for (size_t i = 0; i < count; i++) {
         std::vector<Word> words = words_of(all[i].node, nullptr);
         trust_last(words, all[i].node, all);
+        for (Word& word : words) word.confidence = trusted(word);
         put(answer, all[i].score);
         put_words(answer, words);
     }
@@ -1377,6 +1413,7 @@ void Stream::save() {
     put(answer, at_);
     put_all(answer, nodes_), put_all(answer, contexts_), put_all(answer, beams_);
     put_all(answer, free_nodes_), put_all(answer, free_contexts_);
+    put_all(answer, sure_), put(answer, sure_from_);
     put_word(answer, open_);
     put_words(answer, settled_);
     put_all(answer, std::vector<char>(spelled_.begin(), spelled_.end()));
@@ -1392,6 +1429,7 @@ void Stream::load(const char* data, size_t size) {
     reader.take(at_);
     reader.take_all(nodes_), reader.take_all(contexts_), reader.take_all(beams_);
     reader.take_all(free_nodes_), reader.take_all(free_contexts_);
+    reader.take_all(sure_), reader.take(sure_from_);
     reader.take_word(open_);
     uint32_t words = 0;
     reader.take(words);

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stt_server.errors import BadInput
+from stt_server.speech.decoder.confidence import UNCALIBRATED
 from stt_server.speech.decoder.interface import Hypothesis, TimedWord
 from stt_server.speech.decoder.library import Refused, Weights, at_end, load_library
 from stt_server.speech.decoder.model import read_model
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stt_server.speech.alphabet import Alphabet
+    from stt_server.speech.decoder.confidence import Calibration
     from stt_server.speech.decoder.grammar import Grammar
     from stt_server.speech.decoder.interface import Asked, LogProbs
     from stt_server.speech.decoder.library import Library
@@ -70,6 +72,7 @@ class NativeDecoder:
         beta: float,
         beam: int,
         search: Search = Search(),
+        confidence: Calibration = UNCALIBRATED,
     ) -> None:
         self.library, self.beam = load_library(), beam
         self.lm = None if lm is None else read_model(lm)
@@ -77,7 +80,7 @@ class NativeDecoder:
         self.labels = len(spellings)
         weights = Weights(
             alpha, beta, alpha * LN10 * search.oov, search.margin, search.least_logprob,
-            search.labels, search.work, search.closed, search.look_ahead,
+            search.labels, search.work, search.closed, search.look_ahead, confidence.weights,
         )  # fmt: skip
         text, ends = _joined(spellings)
         model = self.lm.handle if self.lm else None

@@ -13,6 +13,7 @@
     ├── BadBundle       a model bundle that is damaged or inconsistent    422
     ├── Conflict        the thing exists already or is in the wrong state 409
     ├── TimedOut        the caller was silent or slow for too long        408
+    │   └── Idle            a stream's client sent nothing for too long   408
     ├── Busy            full for now; `retry_after_s` says when to return 503
     ├── Unavailable     shutting down, or a part failed to start          503
     └── Internal        our own fault; the log has the traceback          500
@@ -108,6 +109,10 @@ class TimedOut(EarloopError):
     code = "timed_out"
     http_status = 408
     exit_code = 6
+
+
+class Idle(TimedOut):
+    """Told apart because some protocols close such a stream by a code of its own."""
 
 
 class Busy(EarloopError):

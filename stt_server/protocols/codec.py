@@ -3,7 +3,8 @@
     codec.connected()        what to do before the client has said anything
     codec.receive(message)   commands for the session, replies to send at once
     codec.send(event)        the messages that tell the client an event
-    codec.render_error(e)    the messages that tell it an error, then close_code(e)
+    codec.render_error(e)    the messages that tell it an error, then close_code(e) and close_reason(e)
+    codec.terms              what it asks of the connection itself
 
 A codec belongs to one connection and knows nothing of sockets, time or models. The first command it yields is `Open`.
 Its methods raise kinds of `EarloopError` only, whatever the client sends.
@@ -37,8 +38,27 @@ class Reply:
     message: Message
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a protocol asks of the connection that carries it.
+
+    `subprotocols`: the first that the client offers of these is echoed; a key that is offered beside it never is.
+    `idle_s`: how long a client may say nothing; None is the server's setting. `opens_at_once`: what `connected` says is
+    done before the upgrade, so that a client with an impossible option gets a plain HTTP error; it says commands only.
+    `model_in_query`: `?model=` names the model where `Open` names none.
+    """
+
+    subprotocols: tuple[str, ...] = ()
+    idle_s: float | None = None
+    opens_at_once: bool = False
+    model_in_query: bool = True
+
+
 class Codec(Protocol):
     name: str
+
+    @property
+    def terms(self) -> Terms: ...
 
     def connected(self) -> list[Command | Reply]: ...
 
@@ -49,6 +69,8 @@ class Codec(Protocol):
     def render_error(self, error: EarloopError) -> list[Message]: ...
 
     def close_code(self, error: EarloopError | None) -> int: ...
+
+    def close_reason(self, error: EarloopError | None) -> bytes: ...
 
 
 def close_code(error: EarloopError | None) -> int:

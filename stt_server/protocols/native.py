@@ -30,7 +30,7 @@ from stt_server.messages import (
 )
 from stt_server.messages import Final as Utterance
 from stt_server.protocols import options
-from stt_server.protocols.codec import Message, Reply, close_code, parse_object
+from stt_server.protocols.codec import Message, Reply, Terms, close_code, close_reason, parse_object
 from stt_server.protocols.kept import Kept
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ class NativeCodec:
     """
 
     name = options.PROTOCOL
+    terms = Terms(subprotocols=("token", "bearer"))
     close_code = staticmethod(close_code)
+    close_reason = staticmethod(close_reason)
 
     def __init__(self, query: Iterable[tuple[str, str]] = ()) -> None:
         self._query = tuple(query)

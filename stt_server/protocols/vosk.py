@@ -30,7 +30,7 @@ from stt_server.messages import (
     Partial,
 )
 from stt_server.messages import Final as Utterance
-from stt_server.protocols.codec import Message, Reply, close_code, parse_object
+from stt_server.protocols.codec import Message, Reply, Terms, close_code, close_reason, parse_object
 from stt_server.protocols.vosk_json import final_result, partial_result
 
 DEFAULT_RATE: Final = 8000
@@ -53,7 +53,9 @@ class VoskCodec:
     """One connection."""
 
     name = "vosk"
+    terms = Terms()
     close_code = staticmethod(close_code)
+    close_reason = staticmethod(close_reason)
 
     def __init__(self) -> None:
         self._config = VoskConfig()

@@ -5,7 +5,8 @@
 | `X-API-Key` | the key |
 | `Authorization: Bearer`, `Authorization: Token` | the key |
 | `Authorization: Basic` | id and secret as user and password, in either order, or the key as either of them |
-| query `key`, `api_key` | the key, for clients that can set no header, such as a browser's WebSocket |
+| `Sec-WebSocket-Protocol: token, KEY`, `bearer, KEY` | the key, for a browser's WebSocket: it sets no other header |
+| query `key`, `api_key` | the key, for clients that can set no header at all |
 
 What is no key of ours becomes a credential without an id: nobody's.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from stt_server.errors import BadInput
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 IN_QUERY: Final = ("key", "api_key")
+SCHEMES: Final = ("token", "bearer")
+OPENAIS: Final = "openai-insecure-api-key."
 _ID: Final = re.compile(rf"(?:{PREFIX}_)?([0-9a-f]{{16}})")
 
 
@@ -50,9 +54,27 @@ def _all(request: web.Request) -> Iterator[Credential]:
     for value in request.headers.getall("Authorization", []):
         scheme, _, rest = value.strip().partition(" ")
         yield from _basic(rest) if scheme.casefold() == "basic" else _key(rest)
+    yield from _beside_a_subprotocol(request)
     for name in IN_QUERY:
         for value in request.query.getall(name, []):
             yield from _key(value)
+
+
+def offered_subprotocols(request: web.Request) -> list[str]:
+    """What the client offers to speak over its WebSocket, in its order."""
+    said = request.headers.getall("Sec-WebSocket-Protocol", [])
+    return [each.strip() for line in said for each in line.split(",") if each.strip()]
+
+
+def _beside_a_subprotocol(request: web.Request) -> Iterator[Credential]:
+    """The value behind `token` or `bearer` (Deepgram's clients), or in `openai-insecure-api-key.…` (OpenAI's)."""
+    offered = offered_subprotocols(request)
+    for name, value in pairwise(offered):
+        if name.casefold() in SCHEMES:
+            yield from _key(value)
+    for each in offered:
+        if each.startswith(OPENAIS):
+            yield from _key(each.removeprefix(OPENAIS))
 
 
 def _key(text: str) -> Iterator[Credential]:

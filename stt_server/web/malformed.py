@@ -37,10 +37,16 @@ class _Malformed(logging.Filter):
 _FILTER: Final = _Malformed()
 
 
+def _no_subprotocols(record: logging.LogRecord) -> bool:
+    """Drop what aiohttp says of offered subprotocols that nobody speaks: it repeats them, a key among them."""
+    return "Client protocols" not in str(record.msg)
+
+
 def server_logger() -> logging.Logger:
     """The logger that aiohttp's server is given."""
     logger = logging.getLogger("aiohttp.server")
     logger.addFilter(_FILTER)  # which it has once, however often this is called
+    logging.getLogger("aiohttp.websocket").addFilter(_no_subprotocols)
     return logger
 
 

@@ -3,11 +3,11 @@
     socket ── receive ──► codec.receive ──► session.send          listening
     socket ◄── send ───── codec.send ◄───── session.events        answering
 
-Two tasks; whichever ends first ends the stream. Waits and their deadlines: for a message `idle_timeout_s`, for all the
-messages of a connection `max_session_s`, for room in the session's queue the session's own, for a client to read an
-answer `write_timeout_s`, for the last event after the last audio `idle_timeout_s`, for the client to say goodbye
-`CLOSE_S`. A client that is gone frees its place at once, unless its stream can be resumed and the client did not say
-goodbye: such a stream is parked (`parking.py`).
+Two tasks; whichever ends first ends the stream. Waits and their deadlines: for a message `idle_timeout_s` or what the
+protocol's `Terms` say, for all the messages of a connection `max_session_s`, for room in the session's queue the
+session's own, for a client to read an answer `write_timeout_s`, for the last event after the last audio
+`idle_timeout_s`, for the client to say goodbye `CLOSE_S`. A client that is gone frees its place at once, unless its
+stream can be resumed and the client did not say goodbye: such a stream is parked (`parking.py`).
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import WebSocketError, WSMsgType, web
 
-from stt_server.errors import BadInput, Busy, EarloopError, TimedOut, TooLarge, Unavailable
+from stt_server.errors import BadInput, Busy, EarloopError, Idle, TimedOut, TooLarge, Unavailable
 from stt_server.logs import EventLog
 from stt_server.messages import Failed, Finish, Finished, Open, Resume
-from stt_server.protocols.codec import TOO_BIG, Reply, close_reason
+from stt_server.protocols.codec import TOO_BIG, Reply
 from stt_server.protocols.native import NativeCodec
 from stt_server.protocols.vosk import VoskCodec
 from stt_server.web.collecting import speaker_id
 from stt_server.web.context import MAY_OPEN, identity_of, services_of
-from stt_server.web.credentials import without_key
+from stt_server.web.credentials import offered_subprotocols, without_key
 from stt_server.web.errors import as_ours
 from stt_server.web.parking import Stream, parking_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from stt_server.engine.admission import Place
     from stt_server.engine.session import Session
@@ -49,27 +49,42 @@ log = EventLog("streams")
 async def native(request: web.Request) -> web.WebSocketResponse:
     """A stream in our own protocol; options may be in the query."""
     options = [(name, value) for name, value in without_key(request) if name != "contributor"]
-    return await _stream(request, NativeCodec(options))
+    return await stream(request, NativeCodec(options))
 
 
 async def vosk(request: web.Request) -> web.WebSocketResponse:
     """A stream in vosk-server's protocol."""
-    return await _stream(request, VoskCodec())
+    return await stream(request, VoskCodec())
 
 
-async def _stream(request: web.Request, codec: Codec) -> web.WebSocketResponse:
-    """Reserve a place, then upgrade, then pump. Raises Busy and Unavailable before the upgrade, for a plain 503."""
+async def stream(request: web.Request, codec: Codec, headers: Mapping[str, str] | None = None) -> web.WebSocketResponse:
+    """Reserve a place, then upgrade, then pump; `headers` come with the upgrade.
+
+    Raises Busy and Unavailable before the upgrade, for a plain 503; what a codec that opens at once raises as well.
+    """
     # One byte more: aiohttp refuses messages of the size it is told.
-    socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE_BYTES + 1, timeout=CLOSE_S)
+    socket = web.WebSocketResponse(
+        compress=False,
+        max_msg_size=MAX_MESSAGE_BYTES + 1,
+        timeout=CLOSE_S,
+        protocols=_echoed(request, codec.terms.subprotocols),
+    )
+    socket.headers.update(headers or {})
     pump = Pump(request, socket, codec, _place_for(request))
     try:
         if not _can_upgrade(socket, request):
             raise BadInput(f"{request.path} speaks WebSocket; connect with an upgrade.")
+        await pump.begin()
         await socket.prepare(request)
         await pump.run()
     finally:
         pump.release()
     return socket
+
+
+def _echoed(request: web.Request, known: tuple[str, ...]) -> tuple[str, ...]:
+    """What of the offered subprotocols is agreed to: the first that is known, if any. (aiohttp warns of none.)"""
+    return tuple(each for each in offered_subprotocols(request) if each in known)[:1]
 
 
 def _can_upgrade(socket: web.WebSocketResponse, request: web.Request) -> bool:
@@ -107,8 +122,14 @@ class Pump:
         self._is_told = False  # the client knows that nothing more comes, or wants nothing more
         self._tasks: list[asyncio.Task[None]] = []
 
+    async def begin(self) -> None:
+        """Before the upgrade: open the stream, where the protocol can do that without a message."""
+        if self._codec.terms.opens_at_once:
+            await self._obey(self._codec.connected())
+
     async def run(self) -> None:
-        self._parking.unopened[self] = asyncio.current_task()
+        if self._stream.session is None:
+            self._parking.unopened[self] = asyncio.current_task()
         try:
             fault = await self._fate()
             if fault or self._is_told or not self._stream.token:
@@ -129,7 +150,11 @@ class Pump:
         self._opened.set()
 
     def release(self) -> None:
-        """Give back the place, where no session has it."""
+        """Give back the place, and the session that was opened for an upgrade that did not come."""
+        self._parking.drop(self._stream, self)
+        self._release_place()
+
+    def _release_place(self) -> None:
         if self._place is not None:
             self._place.release()
             self._place = None
@@ -163,16 +188,17 @@ class Pump:
 
     async def _listen(self) -> None:
         """Client to session, until the client leaves or has sent more audio than one stream may have."""
-        await self._obey(self._codec.connected())
+        if not self._codec.terms.opens_at_once:
+            await self._obey(self._codec.connected())
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + self._services.settings.max_session_s
-        first_s = self._idle_s if self._place or self._opened.is_set() else FIRST_S
+        first_s = self._patience_s if self._place or self._opened.is_set() else FIRST_S
         try:
             async with asyncio.timeout_at(min(loop.time() + first_s, ends_at)) as deadline:
                 while self._stream.over is None and (message := await self._receive()) is not None:
                     deadline.reschedule(None)  # from here on others have deadlines
                     await self._obey(self._codec.receive(message))
-                    deadline.reschedule(min(loop.time() + self._idle_s, ends_at))
+                    deadline.reschedule(min(loop.time() + self._patience_s, ends_at))
         except TimeoutError:
             if loop.time() < ends_at:
                 raise self._idle() from None
@@ -211,7 +237,7 @@ class Pump:
 
         A protocol that has no word for the model can have it in the query: `/?model=NAME`.
         """
-        if options.model is None:
+        if options.model is None and self._codec.terms.model_in_query:
             options = replace(options, model=self._request.query.get("model") or None)
         self._stream.session = self._services.engines.open(options, self._place)
         self._place = None  # the session's from now on
@@ -230,7 +256,7 @@ class Pump:
         self._stream = self._parking.take(asked.token, self._stream.owner, self)
         if self._stream.session is not None and speaker != self._stream.speaker:
             self._stream.session.witness = None
-        self.release()
+        self._release_place()
         self._parking.unopened.pop(self, None)
         await self._write(self._stream.missed(asked.seq))
         self._opened.set()
@@ -253,10 +279,16 @@ class Pump:
         self._stream.over = over
         self._stream.session.finish()
 
+    @property
+    def _patience_s(self) -> float:
+        """How long the client may say nothing; the last words have the server's time, whatever the protocol's is."""
+        own_s = self._codec.terms.idle_s
+        return self._idle_s if own_s is None or self._stream.finishing else own_s
+
     def _idle(self) -> EarloopError:
         if self._stream.finishing:
             return Unavailable(f"The last words did not come within {self._idle_s:g} s; the server is overloaded.")
-        return TimedOut(f"Nothing was sent for {self._idle_s:g} s; send audio or `ping` to keep the stream.")
+        return Idle(f"Nothing was sent for {self._patience_s:g} s; send audio or `ping` to keep the stream.")
 
     # ------------------------------------------------------------------------------------------------------- answering
 
@@ -312,7 +344,7 @@ class Pump:
         try:
             async with asyncio.timeout(CLOSE_S + CLOSE_S):
                 await self._say(self._codec.render_error(fault) if fault else [])
-                await self._socket.close(code=self._codec.close_code(fault), message=close_reason(fault))
+                await self._socket.close(code=self._codec.close_code(fault), message=self._codec.close_reason(fault))
         except (ConnectionError, TimeoutError):
             self._abort()
         return self._socket.close_code in GOODBYES

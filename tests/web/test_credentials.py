@@ -36,6 +36,9 @@ def shown(headers: dict[str, str] | None = None, query: str = "", *, ours_only: 
         (basic("", KEY), ""),
         (basic("me", KEY), ""),
         (basic(KEY, KEY), ""),
+        ({"Sec-WebSocket-Protocol": f"token, {KEY}"}, ""),
+        ({"Sec-WebSocket-Protocol": f"chat,bearer,{KEY}"}, ""),
+        ({"Sec-WebSocket-Protocol": f"realtime, openai-insecure-api-key.{KEY}, openai-beta.realtime-v1"}, ""),
         ({}, f"?key={KEY}"),
         ({}, f"?sample_rate=8000&api_key={KEY}"),
         ({"Authorization": f"Bearer {KEY}", "X-API-Key": KEY}, f"?key={KEY}"),
@@ -45,7 +48,17 @@ def test_a_key_is_found_wherever_a_client_can_put_it(headers, query):
     assert shown(headers, query) == Credential(ID, SECRET)
 
 
-@pytest.mark.parametrize("headers", [{}, {"X-API-Key": ""}, {"Authorization": "Bearer"}, {"Authorization": "Bearer  "}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-API-Key": ""},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer  "},
+        {"Sec-WebSocket-Protocol": "token"},
+        {"Sec-WebSocket-Protocol": "chat, superchat"},
+    ],
+)
 def test_no_key_is_none(headers):
     assert shown(headers) is None
 

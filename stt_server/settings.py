@@ -109,6 +109,7 @@ class Settings(BaseSettings):
     key_datasets: int = Field(10, ge=0, description="Datasets a key with the scope `train` may make; 0: no limit")
     key_models: int = Field(10, ge=0, description="Models a key may have trained, unless it is an admin's; 0: no limit")
     key_deployed: int = Field(3, ge=0, description="Of these how many may be deployed at once; 0: no limit")
+    key_vocabularies: int = Field(20, ge=0, description="Vocabularies a key may keep on the server; 0: no limit")
 
     engines: int = Field(1, ge=1, le=64, description="Inference threads, each with its own batcher")
     threads: int = Field(1, ge=1, le=64, description="Threads inside one call of the acoustic model")

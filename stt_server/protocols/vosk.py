@@ -47,6 +47,7 @@ class VoskConfig:
     grammar: Grammar | None = None
     collect: bool = True  # ours: whether what is said may be kept, if its speaker agreed
     device: str = ""  # ours, too
+    vocabulary: str | None = None  # and this: one that is kept on the server, by name
 
 
 class VoskCodec:
@@ -118,6 +119,7 @@ class VoskCodec:
             self.name,
             audio,
             grammar=config.grammar,
+            vocabulary=config.vocabulary,
             acknowledge=True,
             collect=config.collect,
             device=config.device,
@@ -152,7 +154,15 @@ def merged(config: VoskConfig, given: object) -> VoskConfig:
         changes["collect"] = given["collect"] is True  # anything but a plain yes keeps nothing
     if "device" in given:
         changes["device"] = str(given["device"])[:MAX_DEVICE]
+    if "vocabulary" in given:
+        changes["vocabulary"] = _name("vocabulary", given["vocabulary"])
     return replace(config, **changes)
+
+
+def _name(name: str, value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise BadOption(f"config.{name} must be text, not {ascii(value)[:40]}.", field=f"config.{name}")
+    return value or None
 
 
 def _whole(name: str, value: object) -> int:

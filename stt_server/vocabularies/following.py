@@ -186,15 +186,14 @@ def _read(database: Database, before: Snapshot) -> tuple[int, dict[str, int], li
 
 
 def _made(row: Vocabulary, engines: Engines) -> Kept:
-    told = {"id": row.id, "owner": row.key_id, "name": row.name, "version": row.version}
     try:
         made = compiled(Definition.model_validate(row.body))
     except (EarloopError, ValidationError) as error:
         fault = error.message if isinstance(error, EarloopError) else "a newer Earloop wrote it"
         log.warning("vocabulary_refused", vocabulary=row.id, version=row.version)
-        return Kept(**told, compiled=None, fault=fault)
+        return Kept(row.id, row.key_id, row.name, row.version, None, fault)
     _warm(made, engines)
-    return Kept(**told, compiled=made)
+    return Kept(row.id, row.key_id, row.name, row.version, made)
 
 
 def _warm(made: Compiled, engines: Engines) -> None:

@@ -117,7 +117,7 @@ class Access:
             return _identity(key) if key else None
         person = self._people.person(session.id)
         scopes = CONTRIBUTORS if self.needs_key else ALL_SCOPES
-        return Identity(person.id, "contributor", scopes, CONTRIBUTORS_LIMITS, person.id) if person else None
+        return Identity(person.id, "contributor", scopes, CONTRIBUTORS_LIMITS, person=person.id) if person else None
 
     def count(self, request: web.Request) -> None:
         """Note a key that is not known, yet. Raises LimitReached."""
@@ -166,4 +166,4 @@ def _make_first(database: Database) -> str | None:
 
 
 def _identity(key: Key) -> Identity:
-    return Identity(key.id, key.name, key.scopes, key.limits)
+    return Identity(key.id, key.name, key.scopes, key.limits, key.vocabulary)

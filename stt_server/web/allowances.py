@@ -1,4 +1,4 @@
-"""How many datasets, models and deployed models one key may have. Audio and requests are counted in `quotas.py`.
+"""How many datasets, models, deployed models and vocabularies one key may have. Audio and requests are counted in `quotas.py`.
 
 The bounds are settings, the same for every key. An admin's key has none, nor has whoever uses a server without keys;
 who curates makes as many datasets as the work asks for.
@@ -32,6 +32,11 @@ def bound_on_models(request: web.Request) -> int:
 def bound_on_deployed(request: web.Request) -> int:
     """The same."""
     return _bound(request, services_of(request).settings.key_deployed, Scope.ADMIN)
+
+
+def bound_on_vocabularies(request: web.Request) -> int:
+    """The same."""
+    return _bound(request, services_of(request).settings.key_vocabularies, Scope.ADMIN)
 
 
 def check_room(count: int, bound: int, *, what: str, do: str, setting: str) -> None:

@@ -19,6 +19,7 @@ class Identity:
     name: str
     scopes: frozenset[Scope]
     limits: KeyLimits = NO_LIMITS
+    vocabulary: str | None = None  # that its streams hear unless they say otherwise
     person: str | None = None  # the contributor whose token logged in, where no key did; then `id` is that person's
 
 

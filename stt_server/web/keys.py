@@ -4,6 +4,8 @@
 
 USERNAME and PASSWORD are the id and the secret of an admin's key, in either order. On a server that asks for no keys
 yet anybody on the machine is an admin, and the first key that is made closes it.
+
+`PATCH /v1/keys/me` with `{"vocabulary": "home"}` lets the streams of one's own key hear that vocabulary by default.
 """
 
 from __future__ import annotations
@@ -11,17 +13,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
 
-from stt_server.store import keys
-from stt_server.store.rights import KeyLimits, Scope, parse_scopes
+from stt_server.errors import Forbidden
+from stt_server.store import keys, vocabularies
+from stt_server.store.rights import KeyLimits, Scope, allows, parse_scopes
 from stt_server.store.ring import now
 from stt_server.web.asked import required
-from stt_server.web.context import services_of
+from stt_server.web.context import identity_of, services_of
+from stt_server.web.payloads import read_json
 
 if TYPE_CHECKING:
     from stt_server.store.database import Database
 
+ME: Final = "me"  # the key that asks
 SCOPES: Final = frozenset({Scope.STREAM, Scope.TRAIN})  # speech recognised, and models of one's own
+
+
+class Changes(BaseModel):
+    """What of a key may be changed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    vocabulary: str | None = Field(max_length=64)  # that its streams hear unless they say otherwise; None: none
 
 
 async def create(request: web.Request) -> web.Response:
@@ -35,6 +49,26 @@ async def create(request: web.Request) -> web.Response:
     assert shown is not None, "a key is made so that it can be read"
     told = {"key": shown.id, "secret": shown.secret, "api_key": made, "name": name, "scopes": sorted(scopes)}
     return web.json_response(told, status=201)
+
+
+async def change(request: web.Request) -> web.Response:
+    """Give a key, one's own as `me`, the vocabulary that is its streams' default, or none.
+
+    Raises Forbidden for another's key without the scope admin, NotFound for a key or a vocabulary that there is not.
+    """
+    services, identity, ident = services_of(request), identity_of(request), request.match_info["key"]
+    ident = identity.id if ident == ME else ident
+    if ident != identity.id and not allows(identity.scopes, Scope.ADMIN):
+        raise Forbidden("A key is changed by itself and by an admin's.")
+    wanted = (await read_json(request, Changes)).vocabulary
+    await services.store.run(_change, ident, wanted)
+    await services.keys.renewed()  # the next request may count on it
+    return web.json_response({"key": ident, "vocabulary": wanted})
+
+
+def _change(database: Database, ident: str, vocabulary: str | None) -> None:
+    with database.write() as connection:
+        vocabularies.make_default(connection, ident, vocabulary)
 
 
 def _create(database: Database, name: str, scopes: frozenset[Scope], limits: KeyLimits) -> str:

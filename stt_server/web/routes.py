@@ -33,6 +33,7 @@ from stt_server.web import (
     transcriptions,
     uploads,
     usage,
+    vocabularies,
 )
 from stt_server.web.access import ACCESS, Access, check_access, settle
 from stt_server.web.collecting import collect, watch
@@ -85,6 +86,11 @@ ROUTES: Final = (
     Route("POST", "/v1/train", training.train, Scope.TRAIN, "have a model of my own trained", bare=True),
     Route("GET", "/v1/train/{run}", training.show, Scope.TRAIN, "how that goes", bare=True),
     Route("DELETE", "/v1/train/{run}", training.cancel, Scope.TRAIN, "end it", bare=True),
+    Route("PATCH", "/v1/keys/{key}", keys.change, Scope.STREAM, "its default vocabulary; `me` is one's own key"),
+    Route("GET", "/v1/vocabularies", vocabularies.listed, Scope.STREAM, "my vocabularies and the shared ones"),
+    Route("GET", "/v1/vocabularies/{vocabulary}", vocabularies.show, Scope.STREAM, "what is in one"),
+    Route("PUT", "/v1/vocabularies/{vocabulary}", vocabularies.put, Scope.STREAM, "names and sentences to be heard"),
+    Route("DELETE", "/v1/vocabularies/{vocabulary}", vocabularies.delete, Scope.STREAM, "give one up"),
     Route("GET", "/v1/usage", usage.show, Scope.STREAM, "what was heard for me, by day and model", bare=True),
     Route("GET", "/v1/me", login.me, None, "who asks, and what that one may"),
     Route("POST", "/v1/login", login.login, None, "let a page in by a key"),
@@ -154,7 +160,7 @@ ROUTES: Final = (
 
 def application(services: Services) -> web.Application:
     """The routes over these services, behind what every request passes. Raises BadOption for an impossible origin."""
-    app = web.Application(middlewares=[render_errors, check_origin, check_access, collect])
+    app = web.Application(middlewares=[render_errors, check_origin, check_access, collect, vocabularies.remember])
     app[SERVICES] = services
     app[SIGNER] = Signer(services.secret)
     app[ORIGINS] = origins = Origins(services.settings)

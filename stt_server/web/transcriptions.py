@@ -60,6 +60,7 @@ def _open(asked: openai.Request, place: Place, services: Services) -> Session:
         language=asked.language if asked.language and engines.has_language(asked.language) else None,
         hotwords=asked.keywords,
         hints=asked.prompt,
+        vocabulary=asked.vocabulary,
         partials=False,
         live=False,
         endpointing=asked.endpointing,

@@ -44,6 +44,7 @@ class Request:
     endpointing: Endpointing = field(default_factory=Endpointing)
     passed_over: tuple[str, ...] = ()
     collect: bool = True  # ours: whether what is said may be kept, if its speaker agreed
+    vocabulary: str | None = None  # ours, too: one that is kept on the server, by name
 
 
 def parse_form(fields: Iterable[tuple[str, str]]) -> Request:
@@ -74,6 +75,7 @@ def parse_form(fields: Iterable[tuple[str, str]]) -> Request:
         endpointing=endpointing,
         passed_over=tuple(name for name, is_without in without_effect.items() if is_without),
         collect=all(_SWITCH.get(said.casefold(), False) for said in form.all("collect")),
+        vocabulary=form.one("vocabulary") or None,
     )
 
 

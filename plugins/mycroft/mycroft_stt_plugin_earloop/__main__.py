@@ -1,0 +1,5 @@
+"""`python -m mycroft_stt_plugin_earloop http://server:2700`: what there is to agree to, before anybody agrees."""
+
+from .earloop.words import main
+
+main()

@@ -11,6 +11,7 @@ exchange, end with a sentence, and `--resume` goes on from the last checkpoint.
 
 from __future__ import annotations
 
+import importlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -104,6 +105,9 @@ def team() -> Iterator[Team]:
     if not dist.is_torchelastic_launched():
         yield ALONE
         return
+    # Every optimizer loads it. Loaded while a group stands it holds on to that one, whose threads then outlive it, and
+    # now and then abort the process as it ends.
+    importlib.import_module("torch._dynamo")
     with _together():
         dist.init_process_group("gloo", timeout=STEP_DEADLINE)
     try:

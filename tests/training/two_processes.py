@@ -52,6 +52,11 @@ class Calls:
         return self.wished.is_set()
 
 
+def threads_of_the_exchange() -> list[str]:
+    names = (path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
+    return [name for name in names if "gloo" in name]
+
+
 def main(folder: Path, sections: str, deed: str = "") -> int:
     made = recipe(**json.loads(sections))
     told = Listener()
@@ -67,6 +72,8 @@ def main(folder: Path, sections: str, deed: str = "") -> int:
         except EarloopError as error:
             sys.stderr.write(f"rank {team.rank}: {error}\n")
             return error.exit_code
+    if left := threads_of_the_exchange():
+        raise AssertionError(f"a group's threads outlive it, and may abort the process as it ends: {left}")
     if team.is_first:
         result = {"losses": told.losses, "rates": told.rates, "size": team.size, "threads": torch.get_num_threads()}
         (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from stt_server.catalog.importing import register_shipped
 from stt_server.catalog.places import bundle_folder
+from stt_server.catalog.shelf import Shelf
 from stt_server.collection.consent import load_terms
 from stt_server.collection.keeping import Rules
 from stt_server.collection.recorder import Recorder
@@ -22,6 +23,7 @@ from stt_server.engine.hotswap import Follower, first_lineup
 from stt_server.engine.limits import Limits
 from stt_server.engine.lineup import Lineup
 from stt_server.engine.loading import Loader
+from stt_server.errors import EarloopError
 from stt_server.metrics import Metrics
 from stt_server.speech.bundle import find_bundle, load_bundle
 from stt_server.speech.decoder.named import NamedModels
@@ -33,7 +35,7 @@ from stt_server.store.clips import Allowance
 from stt_server.store.database import open_database
 from stt_server.store.objects import open_objects
 from stt_server.store.ring import open_ring
-from stt_server.tasks import ended, wait_for
+from stt_server.tasks import ended, every
 from stt_server.vocabularies.following import open_vocabularies
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from stt_server.vocabularies.following import Vocabularies
 
 LANGUAGE_MODELS = "lms"  # the folder of those that streams ask for by name
-LOOK_EVERY_S = 2.0  # into that folder
+LOOK_EVERY_S = 1.0  # into that folder and into the catalog, whose changes are followed within 2 s
 CLOSE_S = 10.0
 
 
@@ -87,7 +89,7 @@ async def open_services(settings: Settings, recognizer: Recognizer | None = None
     ):
         secret = await store.run(signing.secret)
         async with (
-            _language_models(settings) as named,
+            _language_models(settings, store, objects) as named,
             _engines(settings, metrics, store, objects, named, recognizer) as engines,
             _vocabularies(store, engines) as vocabularies,
         ):
@@ -96,10 +98,15 @@ async def open_services(settings: Settings, recognizer: Recognizer | None = None
 
 
 @asynccontextmanager
-async def _language_models(settings: Settings) -> AsyncIterator[NamedModels]:
-    """Those of the data folder, which is looked into as long as the server runs."""
-    named, closing = NamedModels(settings.data / LANGUAGE_MODELS), asyncio.Event()
-    task = asyncio.create_task(_look(named, closing))
+async def _language_models(settings: Settings, store: Database, objects: ObjectStore) -> AsyncIterator[NamedModels]:
+    """Those of the catalog and of the data folder, which are looked into as long as the server runs."""
+    named, shelf = NamedModels(settings.data / LANGUAGE_MODELS), Shelf(store, objects, settings.data)
+    look, closing = partial(asyncio.to_thread, _look, named, shelf), asyncio.Event()
+    try:
+        await look()  # streams find them from the first on
+    except EarloopError as error:
+        shelf.failed(error)
+    task = asyncio.create_task(every(LOOK_EVERY_S, closing, look, shelf.failed))
     try:
         yield named
     finally:
@@ -107,10 +114,13 @@ async def _language_models(settings: Settings) -> AsyncIterator[NamedModels]:
         await ended(task, CLOSE_S)
 
 
-async def _look(named: NamedModels, closing: asyncio.Event) -> None:
-    while not closing.is_set():
-        await asyncio.to_thread(named.refresh)
-        await wait_for(closing, LOOK_EVERY_S)
+def _look(named: NamedModels, shelf: Shelf) -> None:
+    """The folder, too, where the catalog cannot be asked. Raises what `Shelf.look` does."""
+    try:
+        named.offer(shelf.look())
+    except EarloopError:
+        named.refresh()
+        raise
 
 
 @asynccontextmanager

@@ -1,9 +1,9 @@
 """Language models: rows that say where a file's bytes are, with which weights it is used, and who gave it.
 
 Rows of one name are its versions, 1, 2, …: the newest that is not removed answers the streams that ask for the name.
-So a new version takes over from the one before, and removing it gives the name back. A row is named by its id, by `name`
-(the newest of it) or by `name@version`. Rows are never deleted: they are the history, and what a removed model helped to
-hear must still be traced to it.
+So a new version takes over from the one before, and removing it gives the name back. A row is named by its id, by
+`name` (the newest of it) or by `name@version`. Rows are never deleted: they are the history, and what a removed model
+helped to hear must still be traced to it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def get(connection: Connection, ref: str) -> LanguageModel:
 
 
 def versions(connection: Connection, ref: str) -> list[LanguageModel]:
-    """What `ref` means to who removes: all versions of a name that are not removed, else the one of it. Raises NotFound."""
+    """What `ref` means to who removes: of a name all versions that are there, else the one of it. Raises NotFound."""
     return _named(connection, ref) or [get(connection, ref)]
 
 

@@ -70,7 +70,7 @@ async def delete(request: web.Request) -> web.Response:
     services, by = services_of(request), identity_of(request).id
     reason = request.query.get("reason", "")
     gone = await services.store.run(promotion.remove, _ref(request), actor=by, reason=reason)
-    await asyncio.to_thread(_erase, services)
+    await asyncio.to_thread(erase, services)
     return web.json_response(await services.store.run(_show, gone.id))
 
 
@@ -129,7 +129,7 @@ async def clip_lineage(request: web.Request) -> web.Response:
     return web.json_response(await services_of(request).store.run(_clip_lineage, request.match_info["clip"]))
 
 
-def _erase(services: Services) -> None:
+def erase(services: Services) -> None:
     """Delete the bytes at once where the store is there; the sweep does it otherwise."""
     try:
         erase_pending(services.store, services.objects)

@@ -116,7 +116,7 @@ def _tap(services: Services, session: Session, speaker: Speaker, given: Consent)
         options,
         longest_s=settings.max_utterance_s + settings.max_queue_s + LEAD_S,
         share=settings.collect_share,
-        heard=heard_by(session.recognizer, options.decoder, options.lm),
+        heard=heard_by(session.recognizer, options.decoder, options.lm and services.named.title(options.lm)),
         device=options.device or speaker.device,
         basis=basis,
         offer=services.recorder.offer,

@@ -1,11 +1,13 @@
-"""A server's language models by name: files of a folder that is looked at again and again; no restart is needed.
+"""A server's language models by name: those that the catalog offers, and files of a folder that is looked at again and
+again. No restart is needed.
 
     NAME.lm, NAME.arpa.gz or NAME.arpa      the model; the first of these where there are several
     NAME.json                               {"alpha": 0.8, "beta": 1.2}, where it has weights of its own
 
-Whatever a stream may ask for is made ready in `refresh`, never while a stream opens. A file that cannot be read leaves
-in place what was there before, and says why. Streams keep the model that they opened with. Put a new file in an old
-one's place by renaming it, as `earloop lm` does: one that is written over changes below those who have it mapped.
+What is offered comes before a file of the same name. Whatever a stream may ask for is made ready in `refresh`, never
+while a stream opens. A file that cannot be read leaves in place what was there before, and says why. Streams keep the
+model that they opened with. Put a new file in an old one's place by renaming it, as `earloop lm` does: one that is
+written over changes below those who have it mapped.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from stt_server.errors import BadInput, BadOption, EarloopError
+from stt_server.errors import BadBundle, BadInput, BadOption, EarloopError
 from stt_server.logs import EventLog
 from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.decoder.confidence import UNCALIBRATED, Calibration
@@ -50,11 +52,26 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """A file that is offered by name, with its weights beside it; `title` has its version. It never changes: another
+    version is another file. `fault` says why it could not be had; "" where it is there.
+    """
+
+    path: Path
+    title: str
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
-    """A language model of the folder. `fault` says why its file, or its newer one, cannot be used; "" where it can."""
+    """A language model by name. `fault` says why its file, or its newer one, cannot be used; "" where it can.
+
+    `title` is what to call the one that is in use, with its version where it has one.
+    """
 
     name: str
-    path: Path
+    title: str
+    offer: Offer
     stamp: Stamp
     profiles: tuple[Profile, ...]  # that it was made ready for
     decoders: Mapping[Profile, NativeDecoder]
@@ -72,7 +89,14 @@ class NamedModels:
         self._folder = folder
         self._changing = threading.Lock()
         self._joined: WeakKeyDictionary[object, Profile] = WeakKeyDictionary()
+        self._offers: Mapping[str, Offer] = {}
         self._models: dict[str, Named] = {}
+
+    def offer(self, offers: Mapping[str, Offer]) -> None:
+        """From now on these are there as well, until others are offered. Blocking, as `refresh` is."""
+        with self._changing:
+            self._offers = dict(offers)
+        self.refresh()
 
     def join(self, user: object, profile: Profile) -> None:
         """Have a decoder with this profile for every name, as long as the user lives. Blocking, as `refresh` is."""
@@ -85,12 +109,17 @@ class NamedModels:
         with self._changing:
             profiles = tuple(dict.fromkeys(self._joined.values()))
             found = self._found()
-            self._models = {name: _made(name, path, profiles, self._models.get(name)) for name, path in found.items()}
+            self._models = {name: _made(name, offer, profiles, self._models.get(name)) for name, offer in found.items()}
 
     @property
     def models(self) -> tuple[Named, ...]:
         """By name."""
         return tuple(self._models.values())
+
+    def title(self, name: str) -> str:
+        """What to call the model that a stream gets for this name."""
+        named = self._models.get(name)
+        return named.title if named else name
 
     def decoder(self, name: str, profile: Profile) -> NativeDecoder:
         """The one for streams that ask for the name. Raises BadOption where there is none, or none that can be read."""
@@ -103,32 +132,40 @@ class NamedModels:
             raise BadOption(f"the language model {name!r} cannot be used: {named.fault}", field="lm")
         return named.decoders[profile]
 
-    def _found(self) -> dict[str, Path]:
+    def _found(self) -> dict[str, Offer]:
         """The file of every name, sorted by name."""
-        found: dict[str, Path] = {}
+        found = dict(self._offers)
         for ending in ENDINGS:
             for path in sorted(self._folder.glob(f"*{ending}")):
                 name = path.name.removesuffix(ending)
                 if NAME.fullmatch(name):
-                    found.setdefault(name, path)
+                    found.setdefault(name, Offer(path, name))
         return dict(sorted(found.items()))
 
 
-def _made(name: str, path: Path, profiles: tuple[Profile, ...], before: Named | None) -> Named:
+def _made(name: str, offer: Offer, profiles: tuple[Profile, ...], before: Named | None) -> Named:
     """The model as it is now; as it was before where nothing has changed, or where the new file is no good."""
-    own = path.with_name(name + WEIGHTS)
-    stamp = _stamp(path, own)
-    if before and before.stamp == stamp and before.profiles == profiles:
+    own = _beside(offer.path)
+    stamp = _stamp(offer.path, own)
+    if before and (before.offer, before.stamp, before.profiles) == (offer, stamp, profiles):
         return before
     try:
+        if offer.fault:
+            raise BadBundle(offer.fault, field="lm")
         weights = _weights(own)
-        decoders = {profile: _decoder(path, profile, weights) for profile in profiles}
+        decoders = {profile: _decoder(offer.path, profile, weights) for profile in profiles}
     except (EarloopError, OSError) as error:  # an OSError: taken away while it was looked at
-        kept = before.decoders if before else {}
+        kept, title = (before.decoders, before.title) if before else ({}, offer.title)
         log.warning("language_model_refused", name=name, why=str(error), in_use=bool(kept))
-        return Named(name, path, stamp, profiles, kept, str(error))
-    log.info("language_model_loaded", name=name, file=path.name)
-    return Named(name, path, stamp, profiles, decoders)
+        return Named(name, title, offer, stamp, profiles, kept, str(error))
+    log.info("language_model_loaded", name=name, model=offer.title)
+    return Named(name, offer.title, offer, stamp, profiles, decoders)
+
+
+def _beside(path: Path) -> Path:
+    """Where its own weights are, if it has any."""
+    ending = next(each for each in ENDINGS if path.name.endswith(each))
+    return path.with_name(path.name.removesuffix(ending) + WEIGHTS)
 
 
 def _stamp(*paths: Path) -> Stamp:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stt_server.errors import EarloopError
 
 Encoding = Literal["s16le", "f32le", "mulaw", "alaw"]
+Coded = Literal["file", "opus"]
 Reason = Literal["silence", "blank", "max_length", "noise", "flush", "finish"]
 
 
@@ -63,10 +64,16 @@ class Open:
     prefixes are searched; None is the server's choice. `vocabulary` is one that is kept on the server, by name; it
     becomes hotwords or a grammar before a session opens. None is that of the caller's key, `none` none at all.
 
+    `alternatives` is how many likely texts a `Final` has, 0 for none beside its own; `partial_words` asks for the words
+    of a `Partial` with their times.
+
     `collect` False: nothing of it is kept, whatever its speaker agreed to. `device` is a label for what is kept.
 
     `live` streams go before uploads. `acknowledge` asks for a `Heard` after every `Audio`. A `resumable` stream waits
     for its client when the connection breaks, where its protocol has a word for that.
+
+    `coded` audio is decoded while it arrives: `file` is anything with a header that says what it is, `opus` packets of
+    that codec, one in each `Audio`. `apart`: each channel is heard by itself, and all events are `OfChannel`.
     """
 
     protocol: str
@@ -81,11 +88,15 @@ class Open:
     lm: str | None = None
     beam: int | None = None
     vocabulary: str | None = None
+    alternatives: int = 0
     partials: bool = True
+    partial_words: bool = False
     live: bool = True
     acknowledge: bool = False
     endpointing: Endpointing = Endpointing()
     resumable: bool = False
+    coded: Coded | None = None
+    apart: bool = False
     collect: bool = True
     device: str = ""
 
@@ -105,7 +116,12 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """End the current utterance now; its `Final` follows, with reason `flush`, even when empty."""
+    """End the current utterance now; its `Final` follows, with reason `flush`, even when empty.
+
+    `channel` is the one that is meant of channels that are heard apart, None all.
+    """
+
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +183,24 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """What is heard so far of utterance `utterance`; no later partial takes back the first `stable` characters."""
+    """What is heard so far of utterance `utterance`; no later partial takes back the first `stable` characters.
+
+    `words` only when asked for.
+    """
 
     utterance: int
     text: str
     stable: int = 0
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """What an utterance may have been. The score only ranks it: a natural logarithm, the higher the likelier."""
+
+    text: str
+    words: tuple[Word, ...]
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +208,7 @@ class Final:
     """An utterance's last word. Empty text where sound ended without words.
 
     `greedy` is what was heard without a language model, where that is another text; it is for those who judge clips.
+    `alternatives` begin with the text itself, the likeliest; none unless asked for. A decoder without a search has one.
     """
 
     utterance: int
@@ -188,6 +218,7 @@ class Final:
     end_s: float
     reason: Reason
     greedy: str | None = None
+    alternatives: tuple[Alternative, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +248,17 @@ class Finished:
     model: str
 
 
-Event = Ready | Resumed | SpeechStarted | SpeechStopped | Partial | Final | Heard | Behind | Failed | Finished
+@dataclass(frozen=True, slots=True)
+class OfChannel:
+    """What is said of one channel where each is heard by itself; a `Finished` of the whole stream comes after all."""
+
+    channel: int
+    event: Ready | SpeechStarted | SpeechStopped | Partial | Final | Heard | Behind | Finished
+
+
+Event = (
+    Ready | Resumed | SpeechStarted | SpeechStopped | Partial | Final | Heard | Behind | Failed | Finished | OfChannel
+)
 
 
 @dataclass(frozen=True, slots=True)

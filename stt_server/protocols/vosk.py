@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stt_server.errors import BadInput, BadOption, EarloopError
 from stt_server.messages import (
+    Alternative,
     Audio,
     AudioSpec,
     Command,
@@ -31,9 +32,13 @@ from stt_server.messages import (
 )
 from stt_server.messages import Final as Utterance
 from stt_server.protocols.codec import Message, Reply, Terms, close_code, close_reason, parse_object
-from stt_server.protocols.vosk_json import final_result, partial_result
+from stt_server.protocols.vosk_json import alternatives_result, final_result, partial_result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DEFAULT_RATE: Final = 8000
+MAX_ALTERNATIVES: Final = 100  # clients ask for 3 to 10; the search keeps no thousand worth a line
 MAX_DEVICE: Final = 100  # letters
 
 
@@ -43,6 +48,7 @@ class VoskConfig:
 
     sample_rate: int = DEFAULT_RATE
     words: bool = True
+    partial_words: bool = False
     max_alternatives: int = 0
     grammar: Grammar | None = None
     collect: bool = True  # ours: whether what is said may be kept, if its speaker agreed
@@ -62,7 +68,7 @@ class VoskCodec:
         self._config = VoskConfig()
         self._opened = False
         self._finished = False
-        self._partial = ""
+        self._partial = Partial(0, "")
         self._finals: list[Utterance] = []
 
     def connected(self) -> list[Command | Reply]:
@@ -84,15 +90,15 @@ class VoskCodec:
 
     def send(self, event: Event) -> list[Message]:
         match event:
-            case Partial(_, text, _):
-                self._partial = text
+            case Partial():
+                self._partial = event
             case Utterance():
-                self._partial = ""
+                self._partial = Partial(event.utterance + 1, "")
                 self._finals.append(event)
                 if event.reason == "flush":
                     return [self._final()]
             case Heard():
-                return [self._final() if self._finals else partial_result(self._partial)]
+                return [self._final() if self._finals else partial_result(self._partial.text, self._partial.words)]
             case Finished():
                 return [self._final()]
         return []
@@ -120,6 +126,8 @@ class VoskCodec:
             audio,
             grammar=config.grammar,
             vocabulary=config.vocabulary,
+            alternatives=min(config.max_alternatives, MAX_ALTERNATIVES),
+            partial_words=config.partial_words,
             acknowledge=True,
             collect=config.collect,
             device=config.device,
@@ -129,9 +137,23 @@ class VoskCodec:
     def _final(self) -> str:
         """All finals that have come since the last reply, as one."""
         finals, self._finals = self._finals, []
+        if self._config.max_alternatives:
+            return alternatives_result(together(finals), words_on=self._config.words)
         text = " ".join(final.text for final in finals if final.text)
         words = tuple(word for final in finals for word in final.words)
-        return final_result(text, words, words_on=self._config.words, alternatives=self._config.max_alternatives)
+        return final_result(text, words if self._config.words else ())
+
+
+def together(finals: Sequence[Utterance]) -> tuple[Alternative, ...]:
+    """What several utterances may have been: the last one's alternatives behind what the others were."""
+    spoken = [final for final in finals if final.text]
+    if not spoken:
+        return ()
+    last = spoken.pop()
+    before = [final.text for final in spoken]
+    words = tuple(word for final in spoken for word in final.words)
+    likely = last.alternatives or (Alternative(last.text, last.words, 0.0),)
+    return tuple(replace(each, text=" ".join([*before, each.text]), words=words + each.words) for each in likely)
 
 
 def merged(config: VoskConfig, given: object) -> VoskConfig:
@@ -148,6 +170,8 @@ def merged(config: VoskConfig, given: object) -> VoskConfig:
         changes["max_alternatives"] = _whole("max_alternatives", given["max_alternatives"])
     if "words" in given:
         changes["words"] = bool(given["words"])
+    if "partial_words" in given:  # no stock server has it; the library calls it SetPartialWords
+        changes["partial_words"] = bool(given["partial_words"])
     if "phrase_list" in given:
         changes["grammar"] = _grammar(given["phrase_list"])
     if "collect" in given:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from stt_server.messages import Word
+    from collections.abc import Iterable
+
+    from stt_server.messages import Alternative, Word
 
 Value = str | float | list["Object"]
 Object = dict[str, Value]
@@ -23,30 +25,36 @@ _ESCAPES: Final = str.maketrans(
 )
 
 
-def partial_result(text: str) -> str:
-    """What is heard so far, which may be nothing."""
-    return _object({"partial": text})
+def partial_result(text: str, words: tuple[Word, ...] = ()) -> str:
+    """What is heard so far, which may be nothing, with its words where there are any."""
+    return _object({"partial": text, **({"partial_result": _trusted(words)} if words else {})})
 
 
-def final_result(text: str, words: tuple[Word, ...], *, words_on: bool, alternatives: int) -> str:
-    """A final. With alternatives there is no top-level text; we have one hypothesis, so there is one alternative."""
+def final_result(text: str, words: tuple[Word, ...]) -> str:
+    """A final, with its words where there are any."""
     if not text:
-        return NO_ALTERNATIVES if alternatives else NO_TEXT
-    words_on = words_on and bool(words)
-    if not alternatives:
-        spoken: Object = {"result": [{"conf": word.confidence, **_timed(word)} for word in words]} if words_on else {}
-        return _object({**spoken, "text": text})
-    spoken = {"result": [_timed(word) for word in words]} if words_on else {}
-    return _object({"alternatives": [{"confidence": _trust(words), **spoken, "text": text}]})
+        return NO_TEXT
+    return _object({**({"result": _trusted(words)} if words else {}), "text": text})
+
+
+def alternatives_result(likely: Iterable[Alternative], *, words_on: bool) -> str:
+    """A final as a list, the likeliest first: without a top-level text, and words without `conf`."""
+    several = [_alternative(each, words_on=words_on) for each in likely if each.text]
+    return _object({"alternatives": several}) if several else NO_ALTERNATIVES
+
+
+def _alternative(likely: Alternative, *, words_on: bool) -> Object:
+    """`confidence` is a score of the search, as in the original: only the order means anything."""
+    spoken: Object = {"result": [_timed(word) for word in likely.words]} if words_on and likely.words else {}
+    return {"confidence": likely.score, **spoken, "text": likely.text}
+
+
+def _trusted(words: tuple[Word, ...]) -> list[Object]:
+    return [{"conf": word.confidence, **_timed(word)} for word in words]
 
 
 def _timed(word: Word) -> Object:
     return {"end": word.end_s, "start": word.start_s, "word": word.text}
-
-
-def _trust(words: tuple[Word, ...]) -> float:
-    """Mean confidence of the words. The original gives an unnormalised score; only the order ever meant anything."""
-    return sum(word.confidence for word in words) / len(words) if words else 1.0
 
 
 def _object(fields: Object, depth: int = 1) -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stt_server.errors import Conflict
-from stt_server.messages import Final, Finished, Partial, SpeechStarted, SpeechStopped, Word
+from stt_server.messages import Alternative, Final, Finished, Partial, SpeechStarted, SpeechStopped, Word
 from stt_server.speech import endpoint
 from stt_server.speech.endpoint import Endpoint
 from stt_server.speech.pcm import AudioFormat, decode_pcm
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from stt_server.messages import Event, Open, Reason
     from stt_server.speech.acoustic import State
-    from stt_server.speech.decoder.interface import Decoding, TimedWord
+    from stt_server.speech.decoder.interface import Decoding, Hypothesis, TimedWord
     from stt_server.speech.endpoint import EndpointConfig, EndpointState
     from stt_server.speech.features import LogMel
     from stt_server.speech.segment import Grid
@@ -308,7 +308,8 @@ class Stream:
         text = hypothesis.text
         if text != self._shown:
             self._shown = text
-            self.events.append(Partial(self._utterance, text, hypothesis.stable))
+            words = tuple(map(self._timed, hypothesis.words)) if self.options.partial_words else ()
+            self.events.append(Partial(self._utterance, text, hypothesis.stable, words))
 
     def _end_utterance(self, event: Endpoint) -> None:
         segment = self.segment
@@ -323,7 +324,8 @@ class Stream:
         self._say_final(reason, end_s if started_ms is None else segment.seconds(started_ms), end_s)
 
     def _say_final(self, reason: Reason, start_s: float, end_s: float) -> None:
-        greedy, hypothesis = self._decoding.spelled(), self._decoding.final()
+        greedy, likely = self._decoding.spelled(), self._decoding.finals(max(1, self.options.alternatives))
+        hypothesis = likely[0]
         if reason == "noise" and hypothesis.words:
             reason = "silence"  # the endpointer was told of none, for they were written while the model settled
         words = tuple(self._timed(word) for word in hypothesis.words)
@@ -334,9 +336,19 @@ class Stream:
                 max(last_s, min(end_s, round(last_s + END_AFTER_WORD_S, 3))),
             )
         other = None if greedy == hypothesis.text else greedy
-        self.events.append(Final(self._utterance, hypothesis.text, words, start_s, end_s, reason, other))
+        others = self._alternatives(likely) if self.options.alternatives else ()
+        self.events.append(Final(self._utterance, hypothesis.text, words, start_s, end_s, reason, other, others))
         self._begin_decoding(0)  # of the next segment, unless this one goes on
         self._utterance, self._shown = self._utterance + 1, ""
+
+    def _alternatives(self, hypotheses: tuple[Hypothesis, ...]) -> tuple[Alternative, ...]:
+        """Each text once, as often as the search may spell it."""
+        once: dict[str, Hypothesis] = {}
+        for each in hypotheses:
+            once.setdefault(each.text, each)
+        return tuple(
+            Alternative(text, tuple(map(self._timed, each.words)), round(each.score, 4)) for text, each in once.items()
+        )
 
     def _timed(self, word: TimedWord) -> Word:
         """The decoder counts frames from the first that it heard."""

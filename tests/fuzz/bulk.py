@@ -62,7 +62,8 @@ def converse(seed: str) -> None:
 
 @cache
 def _recorded() -> list[Conversation]:
-    return conversations()
+    """Those of the protocols that `talk.py` knows."""
+    return [each for each in conversations() if each.codec in ("native", "vosk")]
 
 
 def _said(recorded: Conversation) -> Messages:

@@ -126,6 +126,7 @@ CONFIG: Final = st.fixed_dictionaries(
         "sample_rate": st.sampled_from([8000, 16000.0, "16000", "16000.000000"]) | SCALARS,
         "words": st.booleans() | SCALARS,
         "max_alternatives": st.integers(0, 3) | SCALARS,
+        "partial_words": st.booleans() | SCALARS,
         "phrase_list": st.lists(st.sampled_from(["turn on", "[unk]"]), max_size=3) | VALUES,
         "model": LETTERS,
     },

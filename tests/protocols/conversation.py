@@ -11,15 +11,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from stt_server import messages
 from stt_server.errors import EarloopError
-from stt_server.messages import AudioSpec, Event, Open, Word
+from stt_server.messages import Alternative, AudioSpec, Event, Open, Word
 from stt_server.protocols.codec import Codec, Reply
 from stt_server.protocols.native import NativeCodec
+from stt_server.protocols.openai.realtime import RealtimeCodec
 from stt_server.protocols.vosk import VoskCodec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 FOLDER = Path(__file__).parent / "conversations"
 
@@ -32,7 +36,14 @@ class Conversation:
     steps: list[dict[str, Any]]
 
     def new_codec(self) -> Codec:
-        return VoskCodec() if self.codec == "vosk" else NativeCodec(parse_qsl(self.query, keep_blank_values=True))
+        """The codec of that name; `query` is what its URL had."""
+        query = parse_qsl(self.query, keep_blank_values=True)
+        made: dict[str, Callable[[], Codec]] = {
+            "native": lambda: NativeCodec(query),
+            "openai-realtime": lambda: RealtimeCodec("0", model=dict(query).get("model"), models=("first",)),
+            "vosk": VoskCodec,
+        }
+        return made[self.codec]()
 
 
 def conversations() -> list[Conversation]:
@@ -60,9 +71,17 @@ def event(kind: str, fields: dict[str, Any]) -> Event:
     if kind == "Ready":
         fields = {**fields, "audio": AudioSpec(**fields["audio"])}
     if kind == "Final":
-        fields = {**fields, "words": tuple(Word(*word) for word in fields["words"])}
+        fields = {**fields, "words": _words(fields["words"])}
+        likely = ((text, _words(words), score) for text, words, score in fields.get("alternatives", ()))
+        fields["alternatives"] = tuple(Alternative(*each) for each in likely)
+    if kind == "Partial":
+        fields = {**fields, "words": _words(fields.get("words", ()))}
     made: Event = getattr(messages, kind)(**fields)
     return made
+
+
+def _words(written: Iterable[list[Any]]) -> tuple[Word, ...]:
+    return tuple(Word(*word) for word in written)
 
 
 def _received(codec: Codec, step: dict[str, Any], happened: dict[str, Any]) -> list[str | bytes]:
@@ -94,7 +113,9 @@ def _shown(command: object) -> str:
         "grammar",
         "lm",
         "beam",
+        "alternatives",
         "partials",
+        "partial_words",
         "live",
         "acknowledge",
         "resumable",

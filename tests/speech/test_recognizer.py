@@ -387,6 +387,28 @@ def test_a_final_says_what_was_heard_without_the_language_model_where_that_is_an
     assert all(final.greedy != final.text for final in others)
 
 
+@pytest.mark.parametrize("decoder", ["greedy", "reference", "native"])
+def test_alternatives_are_there_when_asked_for_and_begin_with_the_text(tiny, decoder):
+    words = spoken("yes", "no", "light")
+    heard = pcm(words + white_noise(len(words) / 16_000, -20)[: len(words)])
+    (plain, *_) = finals(play(tiny, [heard], Open("test", decoder=decoder)))
+    (final, *_) = finals(play(tiny, [heard], Open("test", decoder=decoder, alternatives=5)))
+    assert replace(final, alternatives=()) == plain
+    assert (final.alternatives[0].text, final.alternatives[0].words) == (final.text, final.words)
+    once = {each.text for each in final.alternatives}
+    scores = [each.score for each in final.alternatives]
+    assert len(once) == len(scores) <= 5
+    assert scores == sorted(scores, reverse=True)
+    assert (len(scores) > 1) == (decoder == "native")
+
+
+def test_partials_have_words_when_asked_for(tiny):
+    events = play(tiny, cut(LONG, range(640, len(LONG), 640)), replace(GREEDY, partial_words=True))
+    partials = [event for event in events if isinstance(event, Partial)]
+    assert any(partial.words for partial in partials)
+    assert all(" ".join(word.text for word in partial.words) == partial.text for partial in partials)
+
+
 @pytest.mark.parametrize("hotwords", [("ear",) * 1001, ("a" * 20_001,), ("ear " * 200,) * 100])
 def test_more_hotwords_than_the_decoder_handles_in_time_are_refused(tiny, hotwords):
     with pytest.raises(BadOption) as caught:

@@ -34,7 +34,7 @@ from stt_server.errors import (
 
 def refusal(error: EarloopError) -> str:
     """The body of an error."""
-    kind, code = _kind(error)
+    kind, code = kind_of(error)
     param = "file" if isinstance(error, BadAudio | Unsupported) else error.field
     return json.dumps({"error": {"message": error.message, "type": kind, "param": param, "code": code}})
 
@@ -46,7 +46,7 @@ def no_translations() -> NotFound:
     )
 
 
-def _kind(error: EarloopError) -> tuple[str, str]:
+def kind_of(error: EarloopError) -> tuple[str, str]:
     """Type and code."""
     if isinstance(error, Unauthorized):
         return "authentication_error", "invalid_api_key"

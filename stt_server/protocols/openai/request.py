@@ -11,7 +11,7 @@ from stt_server.messages import Endpointing
 from stt_server.protocols.openai.chunking import parse_chunking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 FORMATS: Final = ("json", "text", "srt", "vtt", "verbose_json")
 STREAMED: Final = ("json", "text")  # of which the events of a stream are the same
@@ -54,7 +54,7 @@ def parse_form(fields: Iterable[tuple[str, str]]) -> Request:
     granularities = _granularities(form, response_format)
     endpointing, unheard = parse_chunking(form.one("chunking_strategy"), form.nested("chunking_strategy"))
     prompt = form.one("prompt")
-    phrases = _phrases(prompt)
+    phrases = listed_phrases(prompt)
     without_effect = {
         "temperature": _temperature(form) != 0.0,
         "prompt": bool(prompt) and not phrases,
@@ -185,16 +185,21 @@ def as_sent(error: BadOption) -> BadOption:
 
 def _keywords(form: _Fields) -> tuple[str, ...]:
     words = form.all("keywords")
+    check_keywords(words)
+    return words
+
+
+def check_keywords(words: Sequence[str]) -> None:
+    """Raise BadOption for more than a stream takes as hotwords."""
     if len(words) > MAX_KEYWORDS:
         raise BadOption(f"{len(words)} keywords are too many; send at most {MAX_KEYWORDS}.", field="keywords")
     letters = sum(map(len, words))
     if letters > MAX_KEYWORD_LETTERS:
         why = f"The keywords are {letters} letters long; send at most {MAX_KEYWORD_LETTERS}."
         raise BadOption(why, field="keywords")
-    return words
 
 
-def _phrases(prompt: str) -> tuple[str, ...]:
+def listed_phrases(prompt: str) -> tuple[str, ...]:
     """The names and terms of a prompt that lists them; of prose, which continues an earlier text, nothing."""
     pieces = (" ".join(piece.split()) for piece in _CUTS.split(prompt))
     phrases = (each for each in pieces if 0 < len(each.split()) <= MAX_PHRASE_WORDS and len(each) <= MAX_PHRASE_LETTERS)

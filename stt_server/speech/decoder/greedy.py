@@ -69,6 +69,9 @@ class GreedyDecoding:
         self._close_word()
         return self.partial()
 
+    def finals(self, count: int) -> tuple[Hypothesis, ...]:  # noqa: ARG002 - nothing is searched, so there is but one
+        return (self.final(),)
+
     def spelled(self) -> str:
         return self.partial().text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -28,10 +28,13 @@ class TimedWord:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """What an utterance says as far as is known; its first `stable` characters are settled."""
+    """What an utterance says as far as is known; its first `stable` characters are settled. `score` ranks hypotheses of
+    one search: a natural logarithm, 0 where nothing was searched.
+    """
 
     words: tuple[TimedWord, ...]
     stable: int = 0
+    score: float = field(default=0.0, compare=False)
 
     @property
     def text(self) -> str:
@@ -44,6 +47,10 @@ class Decoding(Protocol):
     def step(self, logprobs_TV: LogProbs) -> None: ...
     def partial(self) -> Hypothesis: ...
     def final(self) -> Hypothesis: ...
+
+    def finals(self, count: int) -> tuple[Hypothesis, ...]:
+        """The likeliest utterances, at least one and at most `count`, the best first, which is `final()`."""
+        ...
 
     def spelled(self) -> str:
         """What the best label of each frame spells, without search and language model."""

@@ -176,7 +176,7 @@ class NativeDecoding:
         answer = self._read(final=True, count=count)
         if not (answer.has_letters and answer.hypotheses):  # whatever the language model says
             return (Hypothesis(()),)
-        heard = [Hypothesis(self._settled + words) for _, words in answer.hypotheses]
+        heard = [Hypothesis(self._settled + words, score=score) for score, words in answer.hypotheses]
         if self._closed:
             heard = [self._closed.label(each, ended=True) for each in heard]
         return tuple(replace(each, stable=len(each.text)) for each in heard)

@@ -107,6 +107,9 @@ class ReferenceDecoding:
         heard = Hypothesis(self._settled + self._search(np.concatenate(self._kept)))
         return replace(heard, stable=len(heard.text))
 
+    def finals(self, count: int) -> tuple[Hypothesis, ...]:  # noqa: ARG002 - its search keeps one text for each piece
+        return (self.final(),)
+
     def spelled(self) -> str:
         return self.partial().text
 

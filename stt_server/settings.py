@@ -68,6 +68,25 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(None, description="The certificate's private key in PEM")
     check_model: bool = Field(True, description="Refuse to start with a model that mishears its bundle's golden clip")
 
+    wyoming_port: int = Field(
+        10300, ge=0, le=65535, description="Port for Home Assistant's protocol Wyoming, which knows no keys; 0: none"
+    )
+    wyoming_host: str = Field(
+        "",
+        description="Address of that port; empty is `host`, where nobody is asked for a key from there: on loopback or "
+        "with `open`; else there is no such port",
+    )
+    wyoming_socket: Path | None = Field(None, description="Unix socket for Wyoming, for those who may write to it")
+    wyoming_endpointing: bool = Field(
+        True,
+        description="End a command by what is heard; off: a Wyoming client says when its audio ends, and is told to",
+    )
+    wyoming_zeroconf: str = Field(
+        "",
+        description="Name under which Home Assistant finds the port by itself, such as `earloop`; needs the extra "
+        "`zeroconf`; empty: it does not",
+    )
+
     collect: bool = Field(
         False, description="Keep clips of those who agreed to it; while off nothing is kept, whatever anybody agreed to"
     )
@@ -174,7 +193,7 @@ class Settings(BaseSettings):
     log_json: bool = Field(False, description="Log JSON lines instead of text")
     corpora: Path | None = Field(None, description="Folder in which training recipes find corpora by name")
 
-    @field_validator("data", "consent_words", "corpora", "tls_certificate", "tls_key")
+    @field_validator("data", "consent_words", "corpora", "tls_certificate", "tls_key", "wyoming_socket")
     @classmethod
     def _expand_home(cls, path: Path | None) -> Path | None:
         return None if path is None else _at_home(path)

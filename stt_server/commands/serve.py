@@ -23,6 +23,7 @@ from stt_server.services import open_services
 from stt_server.settings import Settings, load_settings
 from stt_server.web.access import first_key
 from stt_server.web.server import serving
+from stt_server.wyoming.door import listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,12 @@ def serve(**given: object) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    async with open_services(settings) as services, serving(services) as url:
+    async with (
+        listening(settings) as door,  # before the model is loaded: Home Assistant asks at its own start, and remembers
+        open_services(settings) as services,
+        serving(services) as url,
+        door.opened(services),
+    ):
         stop = _stop_event()
         typer.echo(f"Earloop listens on {url} with the model {services.engines.name}.")
         if key := await first_key(services):

@@ -10,8 +10,10 @@ import pytest
 from stt_server import cli
 from stt_server.corpus.clip import Clip
 from stt_server.corpus.manifest import write_manifest
-from stt_server.speech.files import write_wav
-from tests.bundles import spoken
+from stt_server.speech.bundle import Confidence, load_bundle
+from stt_server.speech.files import read_audio, write_wav
+from stt_server.speech.recognizer import Recognizer
+from tests.bundles import WORDS, spoken
 
 
 def build(*words: str | Path) -> int:
@@ -293,3 +295,32 @@ def test_weights_are_tuned_on_a_manifest_and_what_was_heard_is_kept(
     assert lm("tune", tiny_bundle, tmp_path / "clips.csv", "--limit", "1", "--logprobs", kept) == 5
     assert lm("tune", tiny_bundle, tmp_path / "clips.csv", "--decoder", "greedy") == 2
     assert "takes no language model" in capsys.readouterr().err
+
+
+def test_confidence_is_calibrated_on_one_split_and_measured_on_another(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    clips = []
+    for number, split in enumerate(["dev"] * 7 + ["test"] * 2):
+        said = [WORDS[(number + i * i) % len(WORDS)] for i in range(16)]
+        told = [word if i % 4 else WORDS[(number + 1) % len(WORDS)] for i, word in enumerate(said)]  # some are wrong
+        clips.append(Clip(tmp_path / f"{number}.wav", " ".join(told), licence="CC0-1.0", split=split))
+        write_wav(clips[-1].path, spoken(*said))
+    write_manifest(tmp_path / "clips.csv", clips)
+    plot, new = tmp_path / "reliability.svg", tmp_path / "new"
+    asked: list[str | Path] = ["calibrate", tiny_bundle, tmp_path / "clips.csv", "--logprobs", tmp_path / "dev.npz"]
+    assert lm(*asked, "--plot", plot, "--output", new, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    fitted, tested = told["confidence"], told["splits"][1]
+    assert told["splits"][0]["words"] >= 100
+    assert (tested["split"], tested["words"] > 20) == ("test", True)
+    assert told["splits"][0]["after"]["ece"] < told["splits"][0]["before"]["ece"]
+    assert load_bundle(new).manifest.decoder.confidence.model_dump() == fitted
+    assert load_bundle(tiny_bundle).manifest.decoder.confidence == Confidence()
+    assert plot.read_text().startswith("<svg ")
+    words = Recognizer.load(new).transcribe(read_audio(clips[0].path)).words
+    assert all(0 < word.confidence < 1 for word in words)
+    assert lm(*asked, "--output", new) == 5
+    assert lm(*asked, "--limit", "1") == 5, "the file keeps what was heard of other clips"
+    assert lm(*asked[:3], "--limit", "1", "--in-place") == 2
+    assert "100 are needed" in capsys.readouterr().err

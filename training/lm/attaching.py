@@ -77,7 +77,7 @@ def attach(source: Path, lm: Path, weights: Weights, target: Path | None) -> Att
     part = place.with_name(f".{place.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
-        shutil.copytree(bundle.folder, part, copy_function=_link)
+        shutil.copytree(bundle.folder, part, copy_function=link)
         golden, heard = _make(bundle, lm, weights, part)
         if target is None:
             _replace(bundle, part)
@@ -112,7 +112,7 @@ def _ending(lm: Path) -> str:
     raise BadInput(f"{lm}: a language model's name ends in {', '.join(ENDINGS)}", field="lm")
 
 
-def _link(source: str, target: str) -> None:
+def link(source: str, target: str) -> None:
     """A second name for the same bytes: a bundle is large, and of its files none is ever written again."""
     try:
         Path(target).hardlink_to(source)

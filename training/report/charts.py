@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
     from training.report.schema import LearningPoint, Point
 
+    Points = Sequence[tuple[float, float]]
+
 INK = "#010203"  # replaced by the page's colour of text
 LINES = ("#010211", "#010212", "#010213", "#010214", "#010215", "#010216")  # replaced by its colours of lines
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 MARKS = "os^DvP"
 SIZE = (7.2, 2.9)  # inches, of 72 points
+SQUARE = (3.6, 3.4)
+OWN_INK, OWN_LINES = "#777777", ("#d1741f", "#2f7fc1")  # readable on white and on black
 MARKED = 40  # points of a line; more stand without marks
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -66,16 +70,32 @@ def learning_chart(points: Sequence[LearningPoint]) -> str:
     return plot.svg(legend=False)
 
 
+def reliability_chart(before: Points, after: Points) -> str:
+    """SVG, with colours of its own, of the share of right words over confidence, before and after calibration."""
+    plot = _Plot("How many words are right of those with a confidence", SQUARE)
+    plot.axes.plot([0, 100], [0, 100], color=INK, alpha=0.4, linewidth=0.8)
+    for number, (name, points) in enumerate([("posterior", before), ("calibrated", after)]):
+        plot.line(number, name, [100 * confidence for confidence, _ in points], [100 * right for _, right in points])
+    plot.axes.set_xlabel("confidence, %")
+    plot.axes.set_ylabel("right, %")
+    plot.axes.set_xlim(0, 100)
+    plot.axes.set_ylim(0, 100)
+    svg = plot.svg(legend=True).replace("currentColor", OWN_INK)
+    for number, colour in enumerate(OWN_LINES, 1):
+        svg = svg.replace(f"var(--line-{number})", colour)
+    return svg
+
+
 class _Plot:
     """A figure of one chart. Importing matplotlib takes a second, so it waits until there is something to draw."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, size: tuple[float, float] = SIZE) -> None:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
 
         self.title, self._context = title, rc_context
         with self._style():
-            self.figure: Figure = Figure(figsize=SIZE, layout="constrained")
+            self.figure: Figure = Figure(figsize=size, layout="constrained")
             self.axes: Axes = self.figure.add_subplot()
             self.axes.grid(visible=True, axis="y", color=INK, alpha=0.15, linewidth=0.6)
 

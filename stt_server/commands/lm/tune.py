@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stt_server.commands.lm.hearing import Limit, LogProbsFile, ManifestName, NoVad, clips_of, ears, heard_in
 from stt_server.commands.lm.place import BundleName, tell
 from stt_server.commands.transcribe import progress_bar
-from stt_server.corpus import posteriors
-from stt_server.corpus.corpora import find_corpus
 from stt_server.errors import BadInput, BadOption
-from stt_server.services import recognizer_settings
 from stt_server.settings import load_settings
 from stt_server.speech.bundle import find_bundle
 from stt_server.speech.decoder.choice import SEARCHES, usual_search
 from stt_server.speech.decoder.native import NativeDecoder
-from stt_server.speech.recognizer import Recognizer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from stt_server.corpus.clip import Clip
-    from stt_server.corpus.posteriors import Posteriors
-    from stt_server.settings import Settings
     from stt_server.speech.bundle import Bundle
     from stt_server.speech.decoder.interface import Decoder
     from training.lm.weighing import Trial, Tuned
@@ -37,17 +28,15 @@ TAKERS = {search.name: search for search in SEARCHES}
 
 def tune(
     bundle: BundleName,
-    manifest: Annotated[str, typer.Argument(help="A manifest's path, or a corpus by name; `kit` is the bundle's own.")],
+    manifest: ManifestName,
     lm: Annotated[Path | None, typer.Option(help="A language model instead of the bundle's.")] = None,
     split: Annotated[str | None, typer.Option(help="train, dev or test; all of them by default.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only so many clips, spread over the manifest.", min=1)] = None,
+    limit: Limit = None,
     trials: Annotated[int, typer.Option(help="Weights to try besides the bundle's.", min=1)] = 60,
     beam: Annotated[int | None, typer.Option(help="Hypotheses kept; else the bundle's.", min=1, max=1000)] = None,
     decoder: Annotated[str | None, typer.Option(help="The engine; else the bundle's.")] = None,
-    logprobs: Annotated[
-        Path | None, typer.Option(help="Keep what the model hears here (.npz), and take it from here the next time.")
-    ] = None,
-    no_vad: Annotated[bool, typer.Option("--no-vad", help="Hear each clip as one utterance.")] = False,
+    logprobs: LogProbsFile = None,
+    no_vad: NoVad = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find the weights of language model and words with the fewest word errors. The model hears each clip once."""
@@ -56,9 +45,9 @@ def tune(
 
     check_optuna()
     settings = load_settings()
-    recognizer = _ears(find_bundle(bundle, settings.data), settings)
-    clips = _clips(recognizer.bundle, manifest, split, settings.corpora, limit)
-    heard = _heard(recognizer, clips, logprobs, vad=not no_vad)
+    recognizer = ears(find_bundle(bundle, settings.data), settings)
+    clips = clips_of(recognizer.bundle, manifest, split, settings.corpora, limit)
+    heard = heard_in(recognizer, clips, logprobs, vad=not no_vad)
     defaults = recognizer.bundle.manifest.decoder
     with tempfile.TemporaryDirectory(prefix="earloop-lm-") as folder, progress_bar() as progress:
         weighed = Weighed(recognizer.bundle, lm, decoder, beam, Path(folder))
@@ -98,34 +87,6 @@ def _mapped(lm: Path, folder: Path) -> Path:
         return lm
     write_model(model, folder / "tuned.lm")
     return folder / "tuned.lm"
-
-
-def _ears(folder: Path, settings: Settings) -> Recognizer:
-    """The model with a greedy decoder: what it hears is decoded later, and often."""
-    return Recognizer.load(
-        folder, threads=settings.threads, decoder="greedy", settings=replace(recognizer_settings(settings), beam=None)
-    )
-
-
-def _clips(bundle: Bundle, name: str, split: str | None, corpora: Path | None, limit: int | None) -> list[Clip]:
-    if name == "kit" and bundle.manifest.kit:
-        name = str(bundle.path(bundle.manifest.kit))
-    clips = list(find_corpus(corpora, name).clips(split))
-    return clips if limit is None else clips[:: max(1, len(clips) // limit)][:limit]
-
-
-def _heard(recognizer: Recognizer, clips: Sequence[Clip], kept: Path | None, *, vad: bool) -> list[Posteriors]:
-    """From the file where that has them, else from the model."""
-    known_by = posteriors.mark(recognizer.bundle.manifest.models["fp32"].sha256, clips, vad=vad)
-    if kept and (found := posteriors.load(kept, known_by)) is not None:
-        tell(f"{kept}: what the model hears in {len(found)} clips")
-        return found
-    with progress_bar() as progress:
-        task = progress.add_task("hearing", total=len(clips))
-        heard = posteriors.hear(recognizer, clips, lambda done: progress.update(task, completed=done), vad=vad)
-    if kept:
-        posteriors.save(heard, kept, known_by)
-    return heard
 
 
 def _answer(tuned: Tuned, engine: str, *, as_json: bool) -> None:

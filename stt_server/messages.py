@@ -185,7 +185,8 @@ class SpeechStopped:
 class Partial:
     """What is heard so far of utterance `utterance`; no later partial takes back the first `stable` characters.
 
-    `words` only when asked for.
+    Nor does the final of `native` and `greedy`, but where a grammar finds that the utterance was no sentence. `words`
+    only when asked for.
     """
 
     utterance: int

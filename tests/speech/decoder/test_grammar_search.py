@@ -121,15 +121,18 @@ def test_how_the_frames_were_cut_changes_nothing(decoder):
         assert decode(decoder, made, logprobs, 1) == decode(decoder, made, logprobs, 1000)
 
 
-def test_what_is_settled_stays(decoder):
-    made = grammar([*HOME, "[unk]"])
-    for logprobs in uttered([*SAID, *OTHERS], NOISY):
+@pytest.mark.parametrize("lines", [HOME, (*HOME, "[unk]")], ids=["closed", "unk"])
+def test_what_is_settled_stays_unless_the_whole_was_no_sentence(decoder, lines):
+    made = grammar(lines)
+    for logprobs in uttered([*SAID, *OTHERS, "turn off the"], NOISY):
         decoding, settled = decoder.prepare(Asked(grammar=made))(), ""
         for row in range(0, len(logprobs), 4):
             decoding.step(logprobs[row : row + 4])
             partial = decoding.partial()
             assert partial.text.startswith(settled)
             settled = partial.text[: partial.stable]
+        final = decoding.final().text
+        assert final.startswith(settled.rstrip()) or final in ("", "[unk]")
 
 
 def test_a_grammar_touches_no_other_stream(decoder):

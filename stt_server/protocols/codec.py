@@ -45,13 +45,14 @@ class Terms:
     `subprotocols`: the first that the client offers of these is echoed; a key that is offered beside it never is.
     `idle_s`: how long a client may say nothing; None is the server's setting. `opens_at_once`: what `connected` says is
     done before the upgrade, so that a client with an impossible option gets a plain HTTP error; it says commands only.
-    `model_in_query`: `?model=` names the model where `Open` names none.
+    `model_in_query`: `?model=` names the model where `Open` names none. `max_message_bytes`: what a message may hold.
     """
 
     subprotocols: tuple[str, ...] = ()
     idle_s: float | None = None
     opens_at_once: bool = False
     model_in_query: bool = True
+    max_message_bytes: int = 1 << 20
 
 
 class Codec(Protocol):

@@ -3,7 +3,8 @@
 | path | body |
 | --- | --- |
 | `/stt` | empty, unless JSON was asked for; the reason in `X-Earloop-Error` |
-| `/v1/audio/…`; `/v1/models` where it is looked at | OpenAI's `{"error":{"message","type","param","code"}}` |
+| `/v1/listen` | Deepgram's `{"category","message","details","request_id"}` |
+| `/v1/audio/…`, `/v1/realtime`; `/v1/models` where it is looked at | OpenAI's `{"error":{"message","type","param","code"}}` |
 | all others | `{"error":{"code","message","field"}}` |
 
 A fault of our own gets an id: the caller is told the id, the log has the traceback under it.
@@ -15,6 +16,7 @@ import json
 import math
 import re
 import secrets
+import uuid
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -31,7 +33,7 @@ from stt_server.errors import (
     Unavailable,
 )
 from stt_server.logs import EventLog
-from stt_server.protocols import openai, stt
+from stt_server.protocols import deepgram, openai, stt
 from stt_server.web.context import services_of
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 RETRY_UNAVAILABLE_S: Final = 5
+DEEPGRAM_ID: Final = web.RequestKey("deepgram_id", str)  # of a request to /v1/listen, once it has one
 _MODELS: Final = re.compile(r"(/v1)?/models(/[^/]*)?")
 
 log = EventLog("web")
@@ -77,6 +80,9 @@ def _response(request: web.Request, error: EarloopError, headers: dict[str, str]
         as_json = stt.wants_json(request.headers.get("Accept", ""))
         text, kind, more = stt.refusal(error, as_json=as_json)
         return web.Response(text=text, headers={**headers, **more, "Content-Type": kind}, status=status)
+    if request.path == "/v1/listen":
+        text, more = deepgram.refusal(error, request[DEEPGRAM_ID] if DEEPGRAM_ID in request else str(uuid.uuid4()))
+        return web.Response(text=text, headers={**headers, **more, "Content-Type": openai.JSON}, status=status)
     body = openai.refusal(error) if _is_openais(request) else _own_shape(error)
     return web.Response(text=body, headers={**headers, "Content-Type": openai.JSON}, status=status)
 
@@ -84,7 +90,7 @@ def _response(request: web.Request, error: EarloopError, headers: dict[str, str]
 def _is_openais(request: web.Request) -> bool:
     """Whether OpenAI's clients ask there; what makes and trains models is no interface of theirs."""
     looked_at = request.method in {"GET", "HEAD"} and _MODELS.fullmatch(request.path)
-    return request.path.startswith("/v1/audio/") or bool(looked_at)
+    return request.path.startswith(("/v1/audio/", "/v1/realtime")) or bool(looked_at)
 
 
 def _own_shape(error: EarloopError) -> str:

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from stt_server.messages import Audio, Command, Flush
     from stt_server.protocols.codec import Codec, Message
 
-MAX_MESSAGE_BYTES: Final = 1 << 20
 CLOSE_S: Final = 2.0
 FIRST_S: Final = 5.0  # for the first message of one who has no place, and so must have come to resume
 GOODBYES: Final = (0, 1000, 1001)  # close codes by which a client says that it is done; 0 stands for no code
@@ -65,7 +64,7 @@ async def stream(request: web.Request, codec: Codec, headers: Mapping[str, str] 
     # One byte more: aiohttp refuses messages of the size it is told.
     socket = web.WebSocketResponse(
         compress=False,
-        max_msg_size=MAX_MESSAGE_BYTES + 1,
+        max_msg_size=codec.terms.max_message_bytes + 1,
         timeout=CLOSE_S,
         protocols=_echoed(request, codec.terms.subprotocols),
     )

@@ -14,6 +14,7 @@ from stt_server.messages import (
     Final,
     Flush,
     Open,
+    Reason,
     SpeechStarted,
     SpeechStopped,
     Word,
@@ -57,7 +58,7 @@ class Client:
         return [json.loads(item.message) for item in items if isinstance(item, Reply)]
 
 
-def final(text: str = "turn on", reason: str = "silence", words: tuple[Word, ...] = TURN_ON) -> Final:
+def final(text: str = "turn on", reason: Reason = "silence", words: tuple[Word, ...] = TURN_ON) -> Final:
     return Final(0, text, words if text else (), 0.4, 0.9, reason)
 
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 IDLE_S: Final = 300.0  # a client that commits by itself is silent between its turns
 LEAST_COMMIT_S: Final = 0.1  # less is refused, as by the hosted interface
+MAX_MESSAGE_BYTES: Final = 4 << 20  # more than a minute of audio in base64; the hosted interface takes 15 MiB
 MAX_PIECE_S: Final = 1.0  # an append may hold minutes; the session takes them piece by piece
 MAX_EVENT_ID: Final = 512
 _BYTES: Final = {"s16le": 2, "mulaw": 1, "alaw": 1}
@@ -67,7 +68,7 @@ class RealtimeCodec:
     """One connection. `ident` makes the ids of its events and items its own; `models` are the names we know."""
 
     name = "openai-realtime"
-    terms = Terms(subprotocols=("realtime",), idle_s=IDLE_S, model_in_query=False)
+    terms = Terms(subprotocols=("realtime",), idle_s=IDLE_S, model_in_query=False, max_message_bytes=MAX_MESSAGE_BYTES)
     close_code = staticmethod(close_code)
     close_reason = staticmethod(close_reason)
 

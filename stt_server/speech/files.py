@@ -51,12 +51,15 @@ class AudioReader:
         self.duration_s = file.duration_s
         self._file, self._name, self._owned = file, name, owned
 
-    def blocks(self) -> Iterator[Samples]:
-        """Mono float32 blocks `(samples,)` at the file's own rate. Raises `BadAudio` when damaged or empty."""
+    def blocks(self, channel: int | None = None) -> Iterator[Samples]:
+        """Float32 blocks `(samples,)` of one channel, or of all mixed, at the file's own rate.
+
+        Raises `BadAudio` when damaged or empty.
+        """
         is_empty = True
         for block in self._file.blocks():
             check_samples(block)
-            yield mix_to_mono(block)
+            yield mix_to_mono(block) if channel is None else block[:, channel]
             is_empty = False
         if is_empty:
             raise BadAudio(f"{self._name}: the {self.container} file holds no samples", field="samples")

@@ -21,17 +21,18 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from aiohttp import web
 
+from stt_server.engine.session import Session
 from stt_server.errors import NotFound
 from stt_server.logs import EventLog
 from stt_server.messages import Failed, Ready, Resumed
 
 if TYPE_CHECKING:
-    from stt_server.engine.session import Session
     from stt_server.errors import EarloopError
     from stt_server.messages import Event
     from stt_server.metrics import Metrics
     from stt_server.protocols.codec import Codec, Message
     from stt_server.services import Services
+    from stt_server.web.hearing import Hearing
 
 TOKEN_BYTES: Final = 24
 DISMISS_S: Final = 1.0
@@ -56,7 +57,7 @@ class Stream:
     codec: Codec
     owner: str
     line: Line | None
-    session: Session | None = None
+    session: Session | Hearing | None = None
     finishing: bool = False  # the client has said Finish
     over: EarloopError | None = None  # the stream reached a bound and is being finished
     token: str = ""  # of a stream that can be resumed
@@ -74,7 +75,7 @@ class Stream:
 
     def missed(self, seq: int) -> list[Message]:
         """What tells the client that it is on again, and all it has missed since. Raises NotFound: too much."""
-        assert self.session is not None
+        assert isinstance(self.session, Session), "others cannot be resumed"
         taken = self.session.received_bytes, self.session.received_commands
         return self.codec.send(Resumed(self.session.id, *taken, self.token, self.resume_s, seq))
 
@@ -98,7 +99,7 @@ class Parking:
 
     def enlist(self, stream: Stream) -> None:
         """A stream just opened can be resumed, unless that is switched off."""
-        if self._resume_s > 0 and stream.session is not None:
+        if self._resume_s > 0 and isinstance(stream.session, Session):
             stream.resume_s = self._resume_s
             stream.token = _new_token(stream.session)
             self._streams[stream.session.id] = stream
@@ -181,14 +182,14 @@ class Parking:
         stream.keeping = stream.expiry = None
 
 
-async def _keep(stream: Stream, session: Session) -> None:
+async def _keep(stream: Stream, session: Session | Hearing) -> None:
     """Read what a parked stream says, to its end, so that it is a reader like any other; the codec keeps it."""
     async for event in session.events():
         if not isinstance(event, Failed):  # the session knows its error
             stream.messages(event)
 
 
-def _new_token(session: Session) -> str:
+def _new_token(session: Session | Hearing) -> str:
     return f"{session.id}.{secrets.token_urlsafe(TOKEN_BYTES)}"
 
 

@@ -62,9 +62,12 @@ async def transcribe_file(session: Session, file: IO[bytes], max_s: float, tell:
         return await transcribe(session, pieces, tell)
 
 
-async def decoded(file: IO[bytes], max_s: float) -> AsyncGenerator[bytes, None]:
-    """The samples of an audio file as `FILE_AUDIO`, in blocks. Raises BadAudio, Unsupported, TooLarge."""
-    blocks = _blocks(cast("BinaryIO", file), max_s)
+async def decoded(file: IO[bytes], max_s: float, channel: int | None = None) -> AsyncGenerator[bytes, None]:
+    """The samples of an audio file as `FILE_AUDIO`, in blocks: of one channel, or of all mixed.
+
+    Raises BadAudio, Unsupported, TooLarge.
+    """
+    blocks = _blocks(cast("BinaryIO", file), max_s, channel)
     try:
         while (block := await _to_its_end(asyncio.to_thread(next, blocks, None))) is not None:
             yield block
@@ -104,12 +107,12 @@ async def _hear(session: Session, tell: Tell | None) -> Transcript:
     raise Unavailable("The stream was closed before its end; send it again.")
 
 
-def _blocks(file: BinaryIO, max_s: float) -> Generator[bytes, None, None]:
+def _blocks(file: BinaryIO, max_s: float, channel: int | None) -> Generator[bytes, None, None]:
     """Decoding ends at the bound: an hour of silence is a small file, a week is one, too."""
     with open_audio(file) as reader:
         convert = resampler(reader.sample_rate, FILE_AUDIO.sample_rate)
         state, room = convert.initial(), int(max_s * reader.sample_rate)
-        for block in reader.blocks():
+        for block in reader.blocks(channel):
             room -= len(block)
             if room < 0:
                 raise TooLarge(f"The file is longer than the {max_s:g} s allowed; send it in parts.", field="file")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import WebSocketError, WSMsgType, web
 
+from stt_server.engine.session import Session
 from stt_server.errors import BadInput, Busy, EarloopError, Idle, TimedOut, TooLarge, Unavailable
 from stt_server.logs import EventLog
 from stt_server.messages import Failed, Finish, Finished, Open, Resume
@@ -28,15 +29,16 @@ from stt_server.web.collecting import speaker_id
 from stt_server.web.context import MAY_OPEN, identity_of, services_of
 from stt_server.web.credentials import offered_subprotocols, without_key
 from stt_server.web.errors import as_ours
+from stt_server.web.hearing import hear
 from stt_server.web.parking import Stream, parking_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from stt_server.engine.admission import Place
-    from stt_server.engine.session import Session
     from stt_server.messages import Audio, Command, Flush
     from stt_server.protocols.codec import Codec, Message
+    from stt_server.web.hearing import Hearing
 
 CLOSE_S: Final = 2.0
 FIRST_S: Final = 5.0  # for the first message of one who has no place, and so must have come to resume
@@ -238,7 +240,7 @@ class Pump:
         """
         if options.model is None and self._codec.terms.model_in_query:
             options = replace(options, model=self._request.query.get("model") or None)
-        self._stream.session = self._services.engines.open(options, self._place)
+        self._stream.session = hear(self._services.engines, options, self._place)
         self._place = None  # the session's from now on
         if options.resumable:
             self._parking.enlist(self._stream)
@@ -253,14 +255,14 @@ class Pump:
         """
         speaker = self._stream.speaker
         self._stream = self._parking.take(asked.token, self._stream.owner, self)
-        if self._stream.session is not None and speaker != self._stream.speaker:
+        if isinstance(self._stream.session, Session) and speaker != self._stream.speaker:
             self._stream.session.witness = None
         self._release_place()
         self._parking.unopened.pop(self, None)
         await self._write(self._stream.missed(asked.seq))
         self._opened.set()
 
-    async def _send(self, session: Session, command: Audio | Flush | Finish) -> None:
+    async def _send(self, session: Session | Hearing, command: Audio | Flush | Finish) -> None:
         try:
             await session.send(command)
         except TooLarge as error:
@@ -303,7 +305,7 @@ class Pump:
         if session.error is not None:  # it failed while it was parked
             raise session.error
 
-    async def _opening(self) -> Session:
+    async def _opening(self) -> Session | Hearing:
         """The session, once the client has opened it; the deadline of listening bounds this. Raises Unavailable."""
         await self._opened.wait()
         if self._stream.session is None:

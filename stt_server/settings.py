@@ -81,6 +81,11 @@ class Settings(BaseSettings):
         True,
         description="End a command by what is heard; off: a Wyoming client says when its audio ends, and is told to",
     )
+    wyoming_vocabulary: str = Field(
+        "",
+        pattern=r"^(([0-9A-Za-z]{1,36}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$",
+        description="Vocabulary that Wyoming's clients hear: the name of a shared one, or `KEY_ID/NAME`; empty: none",
+    )
     wyoming_zeroconf: str = Field(
         "",
         description="Name under which Home Assistant finds the port by itself, such as `earloop`; needs the extra "

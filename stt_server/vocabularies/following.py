@@ -27,11 +27,12 @@ from stt_server.vocabularies.completing import with_default, with_named
 from stt_server.vocabularies.definition import Definition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Set
 
     from stt_server.engine.engines import Engines
     from stt_server.store.database import Database
     from stt_server.store.vocabularies import Vocabulary
+    from stt_server.vocabularies.calling import Caller
     from stt_server.vocabularies.compiling import Compiled
 
 LOOK_S: Final = 0.5  # of the 2 s within which every server must follow
@@ -78,6 +79,7 @@ class Vocabularies:
         self._wanted, self._turned = asyncio.Event(), asyncio.Event()
         self._closing = asyncio.Event()
         self._out = False  # the database could not be reached last time
+        self._missed: Set[Caller] = frozenset()  # whose default is not there
         self._task = asyncio.create_task(self._follow())
 
     # ----------------------------------------------------------------------------------------------------------- asking
@@ -105,10 +107,8 @@ class Vocabularies:
             return options
         if named:
             return with_named(options, self.of(named, caller.owner), named)
-        default = self._find(caller.default, caller.owner) if caller.default else None
-        if default is None or default.compiled is None:
-            return options
-        return with_default(options, default.compiled, self._engines.recognizer.takes)
+        default = self._default(caller)
+        return options if default is None else with_default(options, default, self._engines.recognizer.takes)
 
     async def renewed(self) -> None:
         """Wait for a look into the database that begins from now on; not for ever."""
@@ -125,6 +125,18 @@ class Vocabularies:
         self._closing.set()
         self._wanted.set()
         await ended(self._task, CLOSE_S)
+
+    def _default(self, caller: Caller) -> Compiled | None:
+        """None where there is none, also where a setting names what is not there: streams do not fail for that."""
+        if caller.default is None:
+            return None
+        kept = self._find(caller.default, caller.owner)
+        if kept is None or kept.compiled is None:
+            if caller not in self._missed:
+                self._missed = {*self._missed, caller}  # told once, until vocabularies change
+                log.warning("default_vocabulary_missing", name=caller.default, owner=caller.owner)
+            return None
+        return kept.compiled
 
     def _find(self, name: str, owner: str) -> Kept | None:
         by_name = self._snapshot.by_name
@@ -143,7 +155,10 @@ class Vocabularies:
 
     async def _look(self) -> None:
         try:
-            self._snapshot = await _refreshed(self._database, self._snapshot, self._engines)
+            before = self._snapshot
+            self._snapshot = await _refreshed(self._database, before, self._engines)
+            if self._snapshot is not before:
+                self._missed = frozenset()
             if self._out:
                 self._out = False
                 log.info("store_is_back")

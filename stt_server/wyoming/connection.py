@@ -24,6 +24,7 @@ from stt_server.logs import EventLog
 from stt_server.messages import Audio, Failed, Finish, Open
 from stt_server.protocols.codec import Reply
 from stt_server.protocols.wyoming import Frames, WyomingCodec
+from stt_server.vocabularies.calling import CALLER, of_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +58,8 @@ class Connection:
         self._leaving = False
 
     async def run(self) -> None:
-        """Until the client leaves, a fault, or the server leaves and has answered."""
+        """Until the client leaves, a fault, or the server leaves and has answered. For a task of its own."""
+        CALLER.set(of_port(self._settings.wyoming_vocabulary))
         fault = await self._fate()
         if fault is not None:
             await self._tell(fault)

@@ -120,9 +120,14 @@ class Listening(Thread):
         patience_s = settings.timeout_s + settings.retry_s + 2 * settings.connect_s + SPARE_S
         if not self._done.wait(patience_s):
             raise Late(f"No text within {patience_s:g} s after the end.")
-        if self.text is None:
+        if self.failure is not None or self.text is None:
             raise self.failure or Failure("The stream's thread broke off; see its traceback.")
         return self.text
+
+    def give_up(self, failure: Failure) -> None:
+        """The stream stays the host's, who may still set its language, but nothing comes of it."""
+        self.failure = failure
+        self._done.set()
 
     def _listen(self, utterance: Utterance) -> None:
         """Up to the None that ends the queue. Raises Failure."""
@@ -192,8 +197,7 @@ class Streaming(Hearing):
             self.stream.fed = True
             self.queue.put_nowait(data)
         except Full:
-            LOG.error("The stream has fallen %d chunks behind and is given up.", MOST_CHUNKS)
-            self._give_up()
+            self.stream.give_up(Late(f"The stream has fallen {MOST_CHUNKS} chunks behind."))
 
     def stream_stop(self) -> str | None:
         """What was heard; None where it failed, or where there is no stream, as at Mycroft's second call."""

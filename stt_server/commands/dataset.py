@@ -1,4 +1,4 @@
-"""`earloop dataset list|create|add|snapshot|export|diff`: from clips to versions that models learn from."""
+"""`earloop dataset list|create|remove|add|snapshot|export|diff`: from clips to versions that models learn from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stt_server.datasets.archives import ARCHIVES, Container, into_archive, into
 from stt_server.datasets.export import FORMATS, described, files, note_export, open_export
 from stt_server.datasets.making import compare, make_snapshot
 from stt_server.settings import load_settings
-from stt_server.store import audit, datasets, snapshots
+from stt_server.store import audit, datasets, migrate, snapshots
 from stt_server.store.database import open_database
 from stt_server.store.objects import open_objects
 from stt_server.store.rights import Purpose
@@ -60,6 +60,20 @@ def create(
     """Make a dataset; clips come into it by recording, by upload and by `earloop dataset add`."""
     with closing(_database()) as database, database.write() as connection:
         datasets.create(connection, name, audit.COMMAND, now(), description=description, licence=licence)
+
+
+@app.command()
+def remove(name: Name, yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False) -> None:
+    """Delete a dataset. Its clips stay where else they are, and its snapshots can still be traced."""
+    if not yes:
+        typer.confirm(f"Delete the dataset {name}?", abort=True)
+    with closing(_database()) as database, database.write() as connection:
+        migrate.lock(connection)
+        gone = datasets.get(connection, name)
+        datasets.remove_dataset(connection, gone, now())
+        told = {"clips": gone.clips, "snapshots": gone.snapshots}
+        audit.note(connection, now(), "dataset_deleted", audit.COMMAND, gone.id, **told)
+    typer.echo(f"{name} is deleted")
 
 
 @app.command()

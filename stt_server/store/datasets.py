@@ -2,6 +2,9 @@
 
 `everyday` is made at first need and holds every clip that came by itself, from streams and assistants; into the others
 clips are put when they are recorded or uploaded, or by a curator.
+
+A dataset that is deleted lets go of its clips, which stay with whoever gave them. Its snapshots stay, for models have
+learned from them, and that must be traced; so its row stays under another name, which nobody can ask for.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from sqlalchemy import and_, delete, func, insert, literal, select, update
 
 from stt_server.errors import BadOption, Conflict, NotFound
 from stt_server.store import migrate
-from stt_server.store.tables import CLIPS, DATASET_CLIPS, DATASETS, SNAPSHOTS
+from stt_server.store.jobs import UNFINISHED
+from stt_server.store.tables import CLIPS, CUSTOM_MODEL_DATASETS, DATASET_CLIPS, DATASETS, JOBS, SNAPSHOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,6 +39,7 @@ LONGEST_SENTENCE: Final = 500
 MOST_CLIPS: Final = 500  # in one statement
 LONGEST_PLAIN: Final = 60  # letters of a title that become a name; there is room for an id behind them
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+REMOVED: Final = "~"  # in a name that nobody can ask for
 _OTHER: Final = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -53,6 +58,7 @@ class Dataset:
     audio_s: float = 0.0
     snapshots: int = 0
     said: dict[str, int] = field(default_factory=dict)  # how often each sentence of its script was; `get` alone tells
+    removed: datetime | None = None
 
 
 def create(
@@ -79,14 +85,16 @@ def get(connection: Connection, name: str) -> Dataset:
 
 
 def find(connection: Connection, ref: str) -> Dataset:
-    """The dataset of this name, else of this id. Raises NotFound."""
-    name: str | None = connection.scalar(select(DATASETS.c.name).where(DATASETS.c.id == ref))
+    """The dataset of this name, else of this id. Raises NotFound, also for one that was deleted."""
+    there = DATASETS.c.removed.is_(None)
+    name: str | None = connection.scalar(select(DATASETS.c.name).where(DATASETS.c.id == ref, there))
     return get(connection, name if name is not None and _find(connection, ref) is None else ref)
 
 
 def made_by(connection: Connection, by: str) -> int:
-    """How many datasets this one has made."""
-    return connection.scalar(select(func.count()).select_from(DATASETS).where(DATASETS.c.created_by == by)) or 0
+    """How many datasets this one has made, and not deleted."""
+    theirs = (DATASETS.c.created_by == by, DATASETS.c.removed.is_(None))
+    return connection.scalar(select(func.count()).select_from(DATASETS).where(*theirs)) or 0
 
 
 def create_titled(connection: Connection, title: str, by: str, now: datetime, *, licence: str = "") -> Dataset:
@@ -110,7 +118,26 @@ def create_titled(connection: Connection, title: str, by: str, now: datetime, *,
 
 def every(connection: Connection) -> list[Dataset]:
     """All of them by name."""
-    return [_dataset(row, {}) for row in connection.execute(_query().order_by(DATASETS.c.name))]
+    there = _query().where(DATASETS.c.removed.is_(None))
+    return [_dataset(row, {}) for row in connection.execute(there.order_by(DATASETS.c.name))]
+
+
+def remove_dataset(connection: Connection, dataset: Dataset, now: datetime) -> None:
+    """Delete a dataset, but for its snapshots. Its clips stay where else they are, and with whoever gave them.
+
+    Raises Conflict for `everyday`, which would be made again, and while a run learns from it or waits to.
+    """
+    if dataset.name == EVERYDAY:
+        raise Conflict(f"{EVERYDAY} gathers what comes by itself and cannot be deleted.", field="dataset")
+    asked = JOBS.c.params["dataset"].as_string() == dataset.name
+    running = connection.scalar(select(JOBS.c.id).where(asked, JOBS.c.status.in_(UNFINISHED)).limit(1))
+    if running is not None:
+        raise Conflict(f"The run {running} learns from it; cancel that first.", field="dataset")
+    other = f"{dataset.name[:LONGEST_PLAIN]}{REMOVED}{dataset.id}"
+    gone = {"name": other, "description": "", "script": None, "removed": now}
+    connection.execute(update(DATASETS).where(DATASETS.c.id == dataset.id).values(gone))
+    for table in (DATASET_CLIPS, CUSTOM_MODEL_DATASETS):
+        connection.execute(delete(table).where(table.c.dataset_id == dataset.id))
 
 
 def set_script(connection: Connection, name: str, script: Sequence[tuple[str, int]]) -> None:

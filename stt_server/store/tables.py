@@ -230,6 +230,7 @@ DATASETS: Final = Table(
     Column("script", JSON),  # what the recorder page asks for: [[sentence, how often], …]
     Column("created", Moment, nullable=False),
     Column("created_by", String(32), nullable=False),
+    Column("removed", Moment),  # it is gone but for its snapshots, and its name is free
 )
 
 DATASET_CLIPS: Final = Table(

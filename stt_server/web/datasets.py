@@ -16,7 +16,7 @@ from stt_server.datasets.coverage import choose
 from stt_server.datasets.export import described, files, note_export, open_export
 from stt_server.datasets.making import compare, make_snapshot
 from stt_server.errors import BadOption, Unavailable
-from stt_server.store import datasets, snapshots
+from stt_server.store import audit, datasets, migrate, snapshots
 from stt_server.store.rights import Purpose
 from stt_server.store.ring import now
 from stt_server.web.allowances import bound_on_datasets, check_room
@@ -24,6 +24,7 @@ from stt_server.web.asked import given
 from stt_server.web.context import identity_of, services_of
 from stt_server.web.downloads import send
 from stt_server.web.payloads import read_json
+from stt_server.web.resources import find_own, own_datasets
 
 if TYPE_CHECKING:
     from stt_server.store.database import Connection, Database
@@ -102,6 +103,12 @@ async def create(request: web.Request) -> web.Response:
 async def show(request: web.Request) -> web.Response:
     """One dataset, with how often each sentence of its script was said. Raises NotFound."""
     return web.json_response(_told(await services_of(request).store.run(_get, _name(request))))
+
+
+async def delete(request: web.Request) -> web.Response:
+    """Delete a dataset of one's own; a curator any. Its clips and snapshots stay. Raises NotFound, Conflict."""
+    gone = await services_of(request).store.run(_delete, _name(request), own_datasets(request), identity_of(request).id)
+    return web.json_response({"dataset_id": gone.id, "name": gone.name, "deleted": True})
 
 
 async def put_script(request: web.Request) -> web.Response:
@@ -196,6 +203,15 @@ def _get(database: Database, name: str) -> Dataset:
     datasets.settle(database, now())
     with database.read() as connection:
         return datasets.find(connection, name)
+
+
+def _delete(database: Database, ref: str, maker: str | None, by: str) -> Dataset:
+    with database.write() as connection:
+        migrate.lock(connection)
+        gone = find_own(connection, ref, maker)
+        datasets.remove_dataset(connection, gone, now())
+        audit.note(connection, now(), "dataset_deleted", by, gone.id, clips=gone.clips, snapshots=gone.snapshots)
+        return gone
 
 
 def _create_titled(database: Database, title: str, by: str, bound: int) -> Dataset:

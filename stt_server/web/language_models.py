@@ -2,7 +2,7 @@
 
     curl -H "X-API-Key: KEY" "http://127.0.0.1:2700/v1/language-models?word=dimmer&word=lamp"
 
-They are files of the data folder's `lms`; see stt_server/speech/decoder/named.py.
+They are those of the catalog and files of the data folder's `lms`; see stt_server/speech/decoder/named.py.
 """
 
 from __future__ import annotations
@@ -43,7 +43,12 @@ def _word(given: str) -> str:
 def _described(named: Named, words: Sequence[str]) -> dict[str, Any]:
     """`usable` is false for one that was never read; a `fault` beside a usable one is that of its newer file."""
     model = next((decoder.lm for decoder in named.decoders.values()), None)
-    told: dict[str, Any] = {"name": named.name, "usable": model is not None, "fault": named.fault or None}
+    told: dict[str, Any] = {
+        "name": named.name,
+        "version": named.title,
+        "usable": model is not None,
+        "fault": named.fault or None,
+    }
     if model is not None:
         told["order"] = model.order
         if words:

@@ -134,6 +134,9 @@ ROUTES: Final = (
         "its script, and how much there is of it",
         bare=True,
     ),
+    Route(
+        "DELETE", "/v1/datasets/{dataset}", datasets.delete, Scope.TRAIN, "delete one of mine; clips stay", bare=True
+    ),
     Route("PUT", "/v1/datasets/{dataset}/script", datasets.put_script, Scope.CURATE, "what its recorder asks for"),
     Route("POST", "/v1/datasets/{dataset}/clips", datasets.put_clips, Scope.CURATE, "put clips in, take clips out"),
     Route("GET", "/v1/datasets/{dataset}/snapshots", datasets.list_snapshots, Scope.CURATE, "its snapshots"),

@@ -9,7 +9,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from stt_server.jobs import asking
+from stt_server.store import clips, datasets, jobs
 from stt_server.store.rights import Scope
+from stt_server.store.ring import now
 from tests.datasets.rows import agreed, gathered
 from tests.store.giving import giver
 from tests.web.conftest import Server, Start
@@ -86,6 +89,38 @@ async def test_a_snapshot_is_made_listed_compared_and_exported_as_it_streams(ser
     async with http.get(f"{server.url}/v1/datasets/kitchen/snapshots/2/export?format=webdataset&as=tar") as answer:
         with tarfile.open(fileobj=io.BytesIO(await answer.read())) as tar:
             assert {"LICENCE.txt", "snapshot.json"} < set(tar.getnames())
+
+
+async def test_a_dataset_is_deleted_its_clips_stay_and_its_snapshots_can_be_traced(
+    server: Server, http, kitchen: list[str]
+):
+    store = server.services.store
+    assert (await ask(http, server, "POST", "/kitchen/snapshots", {}))[0] == 201
+    job = await store.run(lambda database: asking.ask(database, {"dataset": "kitchen"}, "command"))
+    status, told = await ask(http, server, "DELETE", "/kitchen")
+    assert (status, job.id in told["error"]["message"]) == (409, True)
+    with store.write() as connection:
+        jobs.cancel(connection, job.id, now())
+    ident = (await ask(http, server, "GET", "/kitchen"))[1]["dataset_id"]
+    status, told = await ask(http, server, "DELETE", f"/{ident}")
+    assert (status, told) == (200, {"dataset_id": ident, "name": "kitchen", "deleted": True})
+    for path in ("/kitchen", f"/{ident}", "/kitchen/snapshots"):
+        assert (await ask(http, server, "GET", path))[0] == 404
+    assert (await ask(http, server, "DELETE", "/kitchen"))[0] == 404
+    assert (await ask(http, server, "GET", ""))[1]["datasets"] == []
+    async with http.get(f"{server.url}/v1/catalog/clips/{kitchen[0]}/lineage") as answer:
+        (use,) = (await answer.json())["snapshots"]
+    assert use["dataset"] == f"kitchen~{ident}", "what is made later may have the name"
+    with store.read() as connection:
+        assert clips.get(connection, kitchen[0]).id == kitchen[0]
+    assert (await ask(http, server, "POST", "", {"name": "kitchen"}))[0] == 201
+    assert (await ask(http, server, "GET", "/kitchen/snapshots"))[1]["snapshots"] == []
+
+
+async def test_what_gathers_by_itself_cannot_be_deleted(server: Server, http):
+    with server.services.store.write() as connection:
+        datasets.create(connection, datasets.EVERYDAY, "server", now())
+    assert (await ask(http, server, "DELETE", "/everyday"))[0] == 409
 
 
 @pytest.mark.parametrize(

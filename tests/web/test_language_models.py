@@ -38,7 +38,7 @@ async def listed(http, url, query=""):
 
 
 async def until_listed(http, url, query, wanted):
-    """Wait for a listing that is as wanted; the folder is looked into every other second."""
+    """Wait for a listing that is as wanted; folder and catalog are looked into every second."""
     async with asyncio.timeout(PATIENCE_S):
         while not wanted(found := await listed(http, url, query)):  # noqa: ASYNC110  nothing else tells
             await asyncio.sleep(0.1)
@@ -51,6 +51,7 @@ async def test_models_are_listed_with_the_words_they_know_and_follow_their_files
     found = await until_listed(http, url, "?word=Light&word=dimmer", lambda each: "shop" in each)
     assert found["shop"] == {
         "name": "shop",
+        "version": "shop",
         "usable": True,
         "fault": None,
         "order": 2,
@@ -81,3 +82,45 @@ async def test_what_is_no_word_is_refused(url, http):
         async with http.get(f"{url}/v1/language-models{query}") as answer:
             assert answer.status == 400
             assert (await answer.json())["error"]["field"] == "word"
+
+
+async def test_the_catalogs_models_are_there_without_a_restart_with_their_versions_and_gone_again(url, http, tmp_path):
+    catalog = f"{url}/v1/catalog/language-models"
+    for number, sentence in enumerate(("stop light", "dimmer light"), 1):
+        write_model(estimate([sentence], 2), tmp_path / "given.lm")
+        query = {"name": "shop", "alpha": "0.8", "reason": "why not"}
+        async with http.post(catalog, params=query, data=(tmp_path / "given.lm").read_bytes()) as answer:
+            assert answer.status == 201, await answer.text()
+            made = await answer.json()
+        assert (made["version"], made["alpha"], made["beta"], made["answers"]) == (number, 0.8, None, True)
+        found = await until_listed(
+            http, url, "?word=dimmer", lambda each, n=number: "shop" in each and each["shop"]["version"] == f"shop@{n}"
+        )
+        assert found["shop"]["known"] == {"dimmer": number == 2}
+    async with http.delete(f"{catalog}/shop@2", params={"reason": "deaf"}) as answer:
+        assert [each["removed_reason"] for each in (await answer.json())["removed"]] == ["deaf"]
+    await until_listed(http, url, "", lambda each: each["shop"]["version"] == "shop@1")
+    async with http.get(f"{catalog}?removed=1") as answer:
+        told = (await answer.json())["language_models"]
+    assert [(each["version"], each["answers"], bool(each["removed"])) for each in told] == [
+        (2, False, True),
+        (1, True, False),
+    ]
+    async with http.delete(f"{catalog}/shop") as answer:
+        assert answer.status == 200
+    await until_listed(http, url, "", lambda each: each == {})
+    async with http.get(f"{catalog}/shop") as answer:
+        assert answer.status == 404
+
+
+async def test_what_is_no_language_model_is_refused_without_a_word_of_our_folders(url, http):
+    catalog = f"{url}/v1/catalog/language-models"
+    for query, status in (
+        ({"name": "shop"}, 422),
+        ({"name": "a b"}, 400),
+        ({}, 400),
+        ({"name": "a", "beta": "x"}, 400),
+    ):
+        async with http.post(catalog, params=query, data=b"no model") as answer:
+            assert answer.status == status
+            assert "/tmp" not in await answer.text()

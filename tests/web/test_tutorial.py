@@ -343,6 +343,9 @@ async def test_who_has_as_much_as_a_key_may_have_is_told_what_to_do(start: Start
     await ann.ask("DELETE", f"/v1/models/{one}")
     await ann.ask("POST", f"/v1/models/{two}/deploy")
     await ann.model(dataset, "Three")
+    await (await key_of(http, server)).ask("DELETE", f"/v1/datasets/{dataset}", status=404)  # another's
+    await ann.ask("DELETE", f"/datasets/{dataset}")
+    await ann.dataset("Three")
     operator = await key_of(http, server, Scope.ADMIN)
     for number in range(4):
         await operator.dataset(f"Mine {number}")

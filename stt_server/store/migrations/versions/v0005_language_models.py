@@ -1,4 +1,4 @@
-"""Language models of the catalog; a model's place may be a long path."""
+"""Language models of the catalog; datasets that were deleted; a model's place may be a long path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Table `language_models`; `models.place` without a bound, where 0003 gave it one. SQLite never kept to that."""
+    """Table `language_models`, and `datasets.removed`.
+
+    `models.place` gets no bound, where 0003 gave it one; SQLite never kept to that.
+    """
     op.create_table(
         "language_models",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -31,5 +34,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_language_models")),
         sa.UniqueConstraint("name", "version", name=op.f("uq_language_models_name")),
     )
+    op.add_column("datasets", sa.Column("removed", sa.DateTime(timezone=True), nullable=True))
     if op.get_bind().dialect.name == "postgresql":
         op.alter_column("models", "place", type_=sa.Text(), existing_nullable=False)

@@ -17,4 +17,5 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith("EARLOOP_") and name != "EARLOOP_CORPORA"]:
             patch.delenv(name)
         patch.setenv("EARLOOP_DATA", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("EARLOOP_WYOMING_PORT", "0")  # one number for all servers of a machine
         yield

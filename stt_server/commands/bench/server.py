@@ -72,7 +72,8 @@ def own_server(arguments: list[str], core: int | None) -> Iterator[str]:
     It has a data folder of its own unless one is named: in the user's, its model might become the live one of servers
     that follow. Raises Unavailable when it does not get ready; why, it says itself on standard error.
     """
-    command = [sys.executable, "-m", "stt_server.cli", "serve", "--port", "0", "--log-level", "warning"]
+    command = [sys.executable, "-m", "stt_server.cli", "serve", "--port", "0", "--wyoming-port", "0"]
+    command += ["--log-level", "warning"]
     pin(core)  # a child inherits it before its first thread starts
     with (
         tempfile.TemporaryDirectory(prefix="earloop-bench-") as data,

@@ -167,7 +167,7 @@ class DeepgramCodec:
                 self._ran = {"model_info": self._ran, "model_uuid": model_uuid(event.version or event.model)}
             case SpeechStarted(at_s) if self._asked.vad_events:
                 return [encode({"type": "SpeechStarted", "channel": self._index(index), "timestamp": seconds(at_s)})]
-            case Partial():
+            case Partial() if self._asked.interim_results:
                 channel.partial, channel.is_news = event, True
             case Heard(audio_s):
                 channel.heard_s = audio_s
@@ -195,8 +195,8 @@ class DeepgramCodec:
         more = {"from_finalize": event.reason == "flush"}
         said = self._results(index, end_s, event.text, event.words, is_final=True, speech_final=is_pause, **more)
         channel.told_s = end_s
-        if event.words:
-            channel.word_end_s = event.words[-1].end_s
+        if event.text:
+            channel.word_end_s = event.words[-1].end_s if event.words else event.end_s
         return said
 
     def _utterance_end(self, index: int) -> list[Message]:

@@ -25,7 +25,7 @@ from stt_server.speech.decoder.grammar import compile_grammar
 from stt_server.speech.decoder.hotwords import spell_hotwords
 from stt_server.speech.decoder.interface import Asked
 from stt_server.speech.decoder.named import Profile
-from stt_server.speech.decoder.native import NativeDecoder
+from stt_server.speech.decoder.native import NativeDecoder, step_held
 from stt_server.speech.endpoint import EndpointConfig
 from stt_server.speech.features import LogMel
 from stt_server.speech.segment import Grid
@@ -212,7 +212,7 @@ class Recognizer:
         return stream.ready
 
     def advance(self, streams: Sequence[Stream]) -> None:
-        """Move every stream, each of them ready, one step: a single call of the acoustic model.
+        """Move every stream, each of them ready, one step: a single call of the acoustic model, one of the search.
 
         An error leaves each stream where it was or properly a step on, but for the one at fault, which raises Internal
         from then on.
@@ -223,8 +223,14 @@ class Recognizer:
         logprobs, states = self.model.step(features, [stream.segment.state for stream in streams])
         if not np.isfinite(logprobs).all():
             raise Internal("the model said what is no number; this stream cannot go on; open another")
-        for stream, rows, state in zip(streams, logprobs, states, strict=True):
-            stream.hear(rows, state)
+        try:
+            for stream, rows, state in zip(streams, logprobs, states, strict=True):
+                stream.hear(rows, state)
+        finally:  # those before one that failed have heard theirs
+            whole = [stream for stream in streams if not stream.torn]
+            step_held([stream.decoding for stream in whole])
+            for stream in whole:
+                stream.show()
 
     def take(self, stream: Stream) -> list[Event]:
         """What has happened since the last call, in order."""

@@ -88,13 +88,18 @@ class Stream:
         self._open = open_decoding
         self._begin_decoding(0)
         self._utterance = 0
-        self._shown = ""
+        self._shown, self._is_news = "", False  # whether what was heard since may be another text
         self._ending: Endpoint | None = None  # after it the model settles
 
     @property
     def audio_s(self) -> float:
         """Seconds of audio accepted so far."""
         return round(self._accepted / self.format.sample_rate, 6)
+
+    @property
+    def decoding(self) -> Decoding:
+        """Of the utterance; another one behind its end."""
+        return self._decoding
 
     @property
     def ready(self) -> bool:
@@ -157,6 +162,7 @@ class Stream:
         """When a closed segment is heard out: the final, then what waited behind it."""
         if self._closing is None or not self.segment.done:
             return
+        self.show()
         self._say_last(self._closing)
         if self._closing == "finish":
             self.events.append(Finished(self.audio_s, self._shared.model))
@@ -171,7 +177,9 @@ class Stream:
     # ------------------------------------------------------------------------------------------------------- words out
 
     def hear(self, logprobs_TV: Floats, state: State) -> None:
-        """What the model says of the segment's next step, and its state behind it."""
+        """What the model says of the segment's next step, and its state behind it. `show` must follow, before which
+        the decodings of several streams may be stepped together: `decoding` may hold frames.
+        """
         self.torn = True
         frame, rows = self.segment.heard(logprobs_TV, state)
         if self._ending is None:
@@ -189,12 +197,13 @@ class Stream:
             self._settle(events, end, frame, rows)
             return
         is_pause = end is not None and end.reason != "max_length" and not self.options.endpointing.enabled
-        self._decoding.step(self._ending_in_a_space(rows[:count]) if is_pause else rows[:count])
+        self._decoding.hold(self._ending_in_a_space(rows[:count]) if is_pause else rows[:count])
         for event in events:
             self._say_speech(event)
         if end is None:
-            self._show()
+            self._is_news = True
             if not self.segment.endpoint.is_speaking and self.segment.age >= IDLE_FRAMES:
+                self.show()
                 self._begin_afresh(self.segment.position)
         else:
             self._cut(end, frame + count, rows[count:])
@@ -301,7 +310,13 @@ class Stream:
         else:
             self.events.append(SpeechStarted(self.segment.seconds(event.at_ms)))
 
+    def show(self) -> None:
+        """Say the partial of what was heard last, unless it was said."""
+        if self._is_news:
+            self._show()
+
     def _show(self) -> None:
+        self._is_news = False
         if not self.options.partials:
             return
         hypothesis = self._decoding.partial()

@@ -530,7 +530,7 @@ def test_a_stream_that_fails_in_a_step_fails_for_good_and_alone(tiny, monkeypatc
     def failing(rows):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(streams[1]._decoding, "step", failing)
+    monkeypatch.setattr(streams[1]._decoding, "hold", failing)
     with pytest.raises(ZeroDivisionError):
         tiny.advance(streams)
     with pytest.raises(Internal, match="cannot go on"):

@@ -59,6 +59,8 @@ class GreedyDecoding:
             self._previous = label
             self._frames += 1
 
+    hold = step
+
     def partial(self) -> Hypothesis:
         last = self._begun.word()
         if last is None:

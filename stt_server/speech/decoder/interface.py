@@ -38,13 +38,18 @@ class Hypothesis:
 
     @property
     def text(self) -> str:
-        return " ".join(word.text for word in self.words)
+        return " ".join([word.text for word in self.words])
 
 
 class Decoding(Protocol):
     """The decoding of one utterance. `step` takes log-probabilities (T, labels) of any number of frames."""
 
     def step(self, logprobs_TV: LogProbs) -> None: ...
+
+    def hold(self, logprobs_TV: LogProbs) -> None:
+        """Step with these now, or when anything else is asked, or when `native.step_held` steps many at once."""
+        ...
+
     def partial(self) -> Hypothesis: ...
     def final(self) -> Hypothesis: ...
 

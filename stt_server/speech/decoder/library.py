@@ -1,7 +1,7 @@
 """The compiled half of the native decoder: found, loaded, its calls typed. The only module that knows ctypes.
 
 The extension that the package's build makes of `native.cpp` is a plain C library, not a Python module: it depends on no
-Python version, and ctypes lets go of Python's lock while a call runs.
+Python version, and ctypes lets go of Python's lock while a call runs, unless it is a short one.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ _FALLIBLE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "save": (_I64, (_P,)),
     "load": (ctypes.c_int, (_P, _BYTES, _I64)),
 }
+# Short calls keep Python's lock: who lets go of it may wait milliseconds to get it back, once for each stream.
+SHORT = frozenset({"read", "answer", "stream_new", "stream_free"})
 
 
 class Refused(Exception):
@@ -81,15 +83,16 @@ class Library:
     def __init__(self, path: Path) -> None:
         """Raises Unsupported for a library that does not load, or was built from other sources."""
         try:
-            handle = ctypes.CDLL(str(path))
+            handle, short = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
         except OSError as error:
             raise Unsupported(f"the native decoder does not load: {error}") from error
         for name, (answer, arguments) in _PLAIN.items():
-            setattr(self, name, _typed(handle, name, answer, arguments))
+            setattr(self, name, _typed(short if name in SHORT else handle, name, answer, arguments))
         if self.abi() != ABI:
             raise Unsupported("the native decoder was built from other sources; install earloop again")
         for name, (answer, arguments) in _FALLIBLE.items():
-            setattr(self, name, _checked(_typed(handle, name, answer, (*arguments, _BYTES))))
+            call = _typed(short if name in SHORT else handle, name, answer, (*arguments, _BYTES))
+            setattr(self, name, _checked(call))
 
     if TYPE_CHECKING:
 

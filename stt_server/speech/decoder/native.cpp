@@ -1301,7 +1301,7 @@ float Stream::trusted(const Word& word) const {
     return static_cast<float>(1 / (1 + std::exp(-odds)));
 }
 
-// How many letters behind the settled words all prefixes share, a space counting as one.
+// How many letters behind the settled words all prefixes share, a space between words counting as one.
 uint32_t Stream::shared_letters() const {
     std::string text = open_.text;
     int32_t at = at_.root;
@@ -1313,6 +1313,7 @@ uint32_t Stream::shared_letters() const {
         if (label.is_boundary && !text.empty()) text += ' ';
         text += label.spelling;
     }
+    if (!text.empty() && text.back() == ' ') text.pop_back();  // the best prefix may end there
     return static_cast<uint32_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
 }
 

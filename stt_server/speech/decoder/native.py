@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from stt_server.speech.alphabet import Alphabet
     from stt_server.speech.decoder.confidence import Calibration
     from stt_server.speech.decoder.grammar import Grammar
-    from stt_server.speech.decoder.interface import Asked, LogProbs
+    from stt_server.speech.decoder.interface import Asked, Decoding, LogProbs
     from stt_server.speech.decoder.library import Library
 
 LN10 = 2.302585092994046
@@ -151,13 +152,30 @@ class NativeDecoding:
         self._settled: tuple[TimedWord, ...] = ()
         self._settled_letters = 0  # of the settled words, each with the space behind it
         self._said, self._partial = b"", Hypothesis(())  # what the library said last, and what that means
+        self._known: dict[bytes, TimedWord] = {}  # words as it said them then: most come again
+        self._held: LogProbs | None = None
         with_these = (hotwords.handle if hotwords else None, closed.handle if closed else None)
         self.handle: int = self._library.stream_new(decoder.handle, beam, *with_these)
         at_end(self, _free_stream, self._library, self.handle, decoder, hotwords, closed)
 
     def step(self, logprobs_TV: LogProbs) -> None:
+        self._step_held()
         rows = _rows(self, logprobs_TV)
         self._library.step_one(self.handle, rows.ctypes.data, len(rows))
+
+    def hold(self, logprobs_TV: LogProbs) -> None:
+        self._step_held()
+        self._held = _rows(self, logprobs_TV)
+
+    def _step_held(self) -> None:
+        if self._held is not None:
+            rows = self._take_held()
+            self._library.step_one(self.handle, rows.ctypes.data, len(rows))
+
+    def _take_held(self) -> LogProbs:
+        rows, self._held = self._held, None
+        assert rows is not None
+        return rows
 
     def partial(self) -> Hypothesis:
         """The best prefix; `stable` is what all that are left share, so no later answer takes it back."""
@@ -192,6 +210,7 @@ class NativeDecoding:
 
     def save(self) -> bytes:
         """All that a later `restore` needs, in a decoding opened by the same decoder for the same wishes."""
+        self._step_held()
         size = self._library.save(self.handle)
         state = ctypes.string_at(self._library.answer(self.handle), size)
         saved = _packed_words(self._settled) + state
@@ -205,7 +224,7 @@ class NativeDecoding:
             cursor = _Cursor(saved)
             if cursor.take(_ONE) != (zlib.crc32(saved[_ONE.size :]),):
                 raise Refused("its checksum is wrong")
-            self._settled, self._said = cursor.words(), b""
+            self._settled, self._said, self._held = cursor.words(), b"", None
             self._settled_letters = _letters(self._settled)
             self._library.load(self.handle, saved[cursor.at :], len(saved) - cursor.at)
         except (Refused, struct.error, UnicodeDecodeError) as error:
@@ -215,12 +234,14 @@ class NativeDecoding:
         return self._understood(self._answer(final=final, count=count))
 
     def _answer(self, *, final: bool, count: int = 1) -> bytes:
+        self._step_held()
         size = self._library.read(self.handle, final, count)
         return ctypes.string_at(self._library.answer(self.handle), size)
 
     def _understood(self, said: bytes) -> _Answer:
         """Settled words are told but once: what was said is read but once."""
-        answer = _Answer(said)
+        answer = _Answer(said, self._known)
+        self._known = answer.known
         if answer.settled:
             self._said = b""
             self._settled += answer.settled
@@ -240,6 +261,12 @@ def step_together(decodings: Sequence[NativeDecoding], rows: Sequence[LogProbs])
     library.step(handles.ctypes.data, places.ctypes.data, frames.ctypes.data, len(arrays))
 
 
+def step_held(decodings: Sequence[Decoding]) -> None:
+    """Step with what each of them holds, those of this decoder in one call; the others have done so already."""
+    holding = [each for each in decodings if isinstance(each, NativeDecoding) and each._held is not None]
+    step_together(holding, [each._take_held() for each in holding])
+
+
 def _rows(decoding: NativeDecoding, logprobs_TV: LogProbs) -> LogProbs:
     array = np.ascontiguousarray(logprobs_TV, np.float32)
     if array.ndim != 2 or array.shape[1] != decoding._decoder.labels:
@@ -250,30 +277,38 @@ def _rows(decoding: NativeDecoding, logprobs_TV: LogProbs) -> LogProbs:
 class _Answer:
     """What `Stream::read` of native.cpp writes."""
 
-    def __init__(self, data: bytes) -> None:
-        cursor = _Cursor(data)
+    def __init__(self, data: bytes, known: dict[bytes, TimedWord]) -> None:
+        """`known` words need not be read again; `self.known` are all that this answer has."""
+        cursor = _Cursor(data, known)
         has_letters, self.shared = cursor.take(_TWO)
         self.has_letters = bool(has_letters)
         self.settled = cursor.words()
-        self.spelled = cursor.text(*cursor.take(_ONE)).rstrip()
+        (letters,) = cursor.take(_ONE)
+        self.spelled = cursor.text(letters).rstrip() if letters else ""
         (count,) = cursor.take(_ONE)
         self.hypotheses = [(cursor.take(_SCORE)[0], cursor.words()) for _ in range(count)]
+        self.known = cursor.known
 
     def hypothesis(self, settled: tuple[TimedWord, ...], letters: int) -> Hypothesis:
         if not self.has_letters:
             return Hypothesis(())
-        heard = Hypothesis(settled + self.hypotheses[0][1])
-        return replace(heard, stable=min(letters + self.shared, len(heard.text)))
+        later = self.hypotheses[0][1]
+        stable = letters + self.shared if self.shared else max(0, letters - 1)  # no space behind the last word
+        return Hypothesis(settled + later, min(stable, max(0, letters + _letters(later) - 1)))
 
 
 _ONE, _TWO, _SCORE, _WORD = struct.Struct("=I"), struct.Struct("=II"), struct.Struct("=d"), struct.Struct("=Iiif")
 
 
 class _Cursor:
-    """Reads what native.cpp packs. Raises struct.error behind the end."""
+    """Reads what native.cpp packs. Raises struct.error behind the end.
 
-    def __init__(self, data: bytes) -> None:
+    Words it knows by their bytes: between two partials hardly one changes, and making them anew was most of their cost.
+    """
+
+    def __init__(self, data: bytes, known: Mapping[bytes, TimedWord] = MappingProxyType({})) -> None:
         self._data, self.at = data, 0
+        self._before, self.known = known, dict[bytes, TimedWord]()
 
     def take(self, form: struct.Struct) -> tuple[Any, ...]:
         values: tuple[Any, ...] = form.unpack_from(self._data, self.at)
@@ -285,14 +320,19 @@ class _Cursor:
         return self._data[self.at - size : self.at].decode()
 
     def words(self) -> tuple[TimedWord, ...]:
-        (count,) = self.take(_ONE)
-        return tuple([self._word() for _ in range(count)])
-
-    def _word(self) -> TimedWord:
-        begin = self.at
-        (size,) = self.take(_ONE)
-        self.at = begin + _WORD.size + size
-        return _read_word(self._data[begin : self.at])
+        data, before, known, unpack = self._data, self._before, self.known, _ONE.unpack_from
+        words = []
+        (count,) = unpack(data, self.at)
+        at = self.at + _ONE.size
+        for _ in range(count):
+            end = at + _WORD.size + unpack(data, at)[0]
+            packed = data[at:end]
+            word = before.get(packed) or _read_word(packed)
+            known[packed] = word
+            words.append(word)
+            at = end
+        self.at = at
+        return tuple(words)
 
 
 def _read_word(packed: bytes) -> TimedWord:
@@ -300,7 +340,7 @@ def _read_word(packed: bytes) -> TimedWord:
     text = packed[_WORD.size :].decode()
     if len(packed) != _WORD.size + size:
         raise struct.error("a word is cut off")
-    return TimedWord(text, begin, max(end, begin + 1), round(confidence, 4))
+    return TimedWord(text, begin, max(end, begin + 1), int(confidence * 1e4 + 0.5) / 1e4)  # `round` is slow
 
 
 def _packed_words(words: tuple[TimedWord, ...]) -> bytes:
@@ -312,7 +352,7 @@ def _packed_words(words: tuple[TimedWord, ...]) -> bytes:
 
 
 def _letters(words: tuple[TimedWord, ...]) -> int:
-    return sum(len(word.text) + 1 for word in words)
+    return sum([len(word.text) for word in words]) + len(words)
 
 
 def _spellings(labels: Alphabet | Sequence[str]) -> tuple[list[str], bytes]:

@@ -94,6 +94,8 @@ class ReferenceDecoding:
         if self._frames > LONGEST:
             self._settle()
 
+    hold = step
+
     def partial(self) -> Hypothesis:
         """Greedy words behind the settled ones. Settled are those that no later partial takes back: all but the word
         being written. The final, heard again with the language model, may still correct them.

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stt_server.errors import BadInput
+from stt_server.speech.decoder.greedy import GreedyDecoder
 from stt_server.speech.decoder.interface import Asked
-from stt_server.speech.decoder.native import Hotwords, NativeDecoder, step_together
+from stt_server.speech.decoder.native import Hotwords, NativeDecoder, step_held, step_together
 from stt_server.speech.decoder.ngram import build_search
 from tests.speech.decoder.posteriors import ALPHABET, flat, native, normal, sentence, write_arpa, written
 
@@ -98,6 +99,7 @@ def test_chunking_changes_nothing(decoder, seed, size):
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 1 << 30))
+@example(42)  # the best prefix ends where all share the space behind it
 def test_what_a_partial_calls_stable_stays_to_the_end(decoder, seed):
     rng = np.random.default_rng(seed)
     decoding, partials = heard(decoder, written(sentence(rng, 8), rng, 3.0), 3)
@@ -150,6 +152,31 @@ def test_streams_stepped_together_hear_what_each_hears_alone(decoder):
     for start in range(0, max(map(len, clips)), 5):
         step_together(together, [clip[start : start + 5] for clip in clips])
     assert [each.final() for each in together] == [heard(decoder, clip)[0].final() for clip in clips]
+
+
+def test_what_streams_hold_is_stepped_together_or_when_somebody_asks(decoder):
+    rng = np.random.default_rng(15)
+    clips = [written(sentence(rng, count), rng, 2.5) for count in (4, 7, 3)]
+    holding = [*(decoder.begin() for _ in clips), GreedyDecoder(ALPHABET).open()]
+    for start in range(0, max(map(len, clips)), 5):
+        for decoding, clip in zip(holding, [*clips, clips[0]], strict=True):
+            decoding.hold(clip[start : start + 5])
+        if start % 2:
+            step_held(holding)
+    greedy = GreedyDecoder(ALPHABET).open()
+    greedy.step(clips[0])
+    assert [each.final() for each in holding[:-1]] == [heard(decoder, clip)[0].final() for clip in clips]
+    assert holding[-1].final() == greedy.final()
+
+
+def test_what_is_held_is_saved(decoder):
+    rng = np.random.default_rng(16)
+    clip = written(sentence(rng, 5), rng, 2.5)
+    decoding, resumed = decoder.begin(), decoder.begin()
+    decoding.hold(clip[:20])
+    resumed.restore(decoding.save())
+    resumed.step(clip[20:])
+    assert resumed.final() == heard(decoder, clip)[0].final()
 
 
 def test_streams_on_threads_hear_what_each_hears_alone(decoder):

@@ -17,10 +17,11 @@ import pytest
 from sqlalchemy import select
 
 from stt_server.errors import BadInput, Conflict, NotFound, Unavailable, Unsupported
-from stt_server.store import dump, signing
+from stt_server.store import dump, language_models, signing
 from stt_server.store.backup import read_backup, write_backup
 from stt_server.store.consents import Consent
 from stt_server.store.database import Database, open_database
+from stt_server.store.language_models import LanguageModel
 from stt_server.store.objects import ObjectStore, open_objects
 from stt_server.store.reports import GateReport, insert_report
 from stt_server.store.tables import CLIPS, METADATA, SECRETS
@@ -82,6 +83,35 @@ def test_what_is_restored_is_what_was_there(
         assert contents(restored) == contents(database)
     for each in kept:
         assert elsewhere.get(each.object_key) == objects.get(each.object_key)
+
+
+def test_a_language_model_comes_back_with_its_file(
+    database: Database, objects: ObjectStore, tmp_path: Path, other: tuple[Path, str]
+):
+    """Whatever its file says: a backup does not look into it."""
+    key = language_models.object_key("lm1")
+    objects.put(key, b"any bytes")
+    row = LanguageModel(
+        id="lm1",
+        name="home",
+        version=1,
+        object_key=key,
+        sha256=hashlib.sha256(b"any bytes").digest(),
+        size=9,
+        alpha=0.5,
+        lineage={"file": "home.lm", "order": 3},
+        created=now(),
+        created_by="test",
+    )
+    with database.write() as connection:
+        language_models.insert_language_model(connection, row)
+    write_backup(database, objects, tmp_path / "backup.tar")
+    place, url = other
+    elsewhere = open_objects(place)
+    read_backup(tmp_path / "backup.tar", elsewhere, place, url)
+    assert elsewhere.get(key) == b"any bytes"
+    with closing(open_database(place, url)) as restored, restored.read() as connection:
+        assert language_models.answering(connection) == [row]
 
 
 @pytest.mark.slow

@@ -37,8 +37,8 @@ def import_model(
     settings = load_settings()
     objects = open_objects(settings.data, settings.objects)
     with closing(open_database(settings.data, settings.database)) as database:
-        given = {"name": name, "weights": Weights(alpha, beta), "reason": reason}
-        model = import_language_model(database, objects, path, actor=audit.COMMAND, **given)
+        weights, by = Weights(alpha, beta), audit.COMMAND
+        model = import_language_model(database, objects, path, name=name, actor=by, weights=weights, reason=reason)
     typer.echo(json.dumps(_told(model)) if as_json else f"{model.ref}  {model.id}")
 
 

@@ -93,6 +93,7 @@ def test_a_job_whose_worker_was_killed_comes_to_its_end(filled):
     killed_while_learning(filled, job)
     with filled.worker() as second:
         done = filled.until(job.id, lambda each: each.finished is not None, second)
+        wait(lambda: not filled.folder(job).exists(), "recordings are left behind")
     assert (done.status, done.attempt, done.stage) == ("done", 2, "publish"), done.error
     with filled.opened() as database, database.read() as connection:
         model = models.get(connection, done.result["model_id"])
@@ -104,7 +105,6 @@ def test_a_job_whose_worker_was_killed_comes_to_its_end(filled):
     assert report.verdict == done.result["verdict"] == report.report["verdict"]
     assert report.html_key is not None
     assert b"<html" in filled.objects.get(report.html_key).lower()
-    assert not filled.folder(job).exists(), "recordings are not left behind"
 
 
 @pytest.mark.nightly

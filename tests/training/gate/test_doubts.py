@@ -50,6 +50,7 @@ def test_four_in_five_wrong_labels_stand_in_the_first_two_fifths(
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3600)
 def test_the_same_in_noise_and_over_many_draws(shipped_bundle: Path, shipped_ears: Recognizer) -> None:
     spoken = [clip for clip in kit_clips(shipped_bundle) if clip.text]
     for seed in (2, 3, 4):

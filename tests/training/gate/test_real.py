@@ -125,6 +125,7 @@ def test_the_shipped_model_against_itself_never_passes(shipped_bundle: Path) -> 
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3600)
 def test_the_shipped_model_is_told_from_a_damaged_one_both_ways(shipped_bundle: Path, tmp_path: Path) -> None:
     """With its whole kit, whose every second clean clip is the target."""
     worse = damaged(shipped_bundle, tmp_path / "worse", 0.3)

@@ -21,6 +21,7 @@ async def ends(served, sent: bytes) -> dict:
     async with asyncio.timeout(PATIENCE_S):
         answer = await reader.read()
     writer.close()
+    await writer.wait_closed()
     return json.loads(answer.partition(b"\n")[2])
 
 
@@ -106,7 +107,7 @@ async def test_a_client_that_reads_nothing_is_cut_off(start):
     writer.write(b'{"type":"describe"}\n' * 20_000)
     await until(lambda: served.counted("earloop_failures_total", code="timed_out") == 1)
     await until(lambda: not served.door._connections)
-    writer.close()
+    writer.transport.abort()
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ class GreedyDecoding:
             self._previous = label
             self._frames += 1
 
-    hold = step
+    def hold(self, logprobs_TV: LogProbs) -> None:
+        self.step(logprobs_TV)  # whatever a kind of it does in a step
 
     def partial(self) -> Hypothesis:
         last = self._begun.word()

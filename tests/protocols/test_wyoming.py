@@ -77,7 +77,7 @@ class Played:
         return found
 
 
-# ------------------------------------------------------------------------------------------------------------ recorded
+# ------------------------------------------------------------------------------------------------------------- recorded
 
 
 def shown(item: object) -> str:
@@ -112,7 +112,7 @@ def test_a_recorded_conversation_replays_byte_for_byte(path: Path):
         assert replayed(codec, frames, step) == step
 
 
-# ------------------------------------------------------------------------------------------------------------ requests
+# ------------------------------------------------------------------------------------------------------------- requests
 
 
 def test_a_request_without_audio_is_answered_with_an_empty_transcript():
@@ -211,7 +211,7 @@ def test_a_ping_is_answered_with_its_text():
     ]
 
 
-# ------------------------------------------------------------------------------------------------- when it is answered
+# -------------------------------------------------------------------------------------------------- when it is answered
 
 
 def test_a_command_is_answered_at_its_end_before_audio_stop():
@@ -361,7 +361,7 @@ def test_any_frames_in_any_order_are_commands_in_order_or_a_kind_of_our_errors(f
             assert codec.send(Finished(0.0, "toy"), live=True)
 
 
-# ---------------------------------------------------------------------------------------------------------------- info
+# ----------------------------------------------------------------------------------------------------------------- info
 
 
 def test_info_names_models_and_their_languages():

@@ -124,15 +124,19 @@ def decoder(
     text: Annotated[
         Path | None, typer.Option(help="Sentences to make posteriors of, a line each; else the kit's.")
     ] = None,
+    corpus: Annotated[
+        str, typer.Option(help="Speech to hear beside the kit: a folder, a manifest, a corpus' name.")
+    ] = "",
     utterances: Annotated[int, typer.Option(help="Of 10 s, for each level of noise.", min=1)] = 24,
     beam: Annotated[int, typer.Option(help="Of every engine that has one.", min=1, max=500)] = 100,
     file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.")] = None,
 ) -> None:
-    """Measure decoders on posteriors made up in three levels of noise and on the model's own; about ten minutes.
+    """Measure decoders on posteriors made up in three levels of noise and on the model's own; about five minutes of one
+    core.
 
     Others' decoders are measured where they are installed: the extras reference, kenlm and bench bring them.
     """
-    from stt_server.commands.bench.clips import from_kit
+    from stt_server.commands.bench.clips import from_corpus, from_kit
     from stt_server.commands.bench.decoder import Plan, run_contest, table
     from stt_server.settings import load_settings
     from stt_server.speech.bundle import find_bundle
@@ -146,7 +150,10 @@ def decoder(
     if arpa is None:
         raise NotFound(f"The model {bundle.name} has no language model; give --lm.")
     plan = Plan(utterances=utterances, beam=beam, text=text)
-    contest = run_contest(plan, recognizer, from_kit(bundle), arpa, lambda text: typer.echo(text, err=True))
+    spoken = {"kit": from_kit(bundle)}
+    if corpus:
+        spoken[corpus] = from_corpus(corpus, settings.corpora)
+    contest = run_contest(plan, recognizer, spoken, arpa, lambda text: typer.echo(text, err=True))
     if file:
         file.write_text(json.dumps(asdict(contest), indent=2) + "\n", encoding="utf-8")
     for line in table(contest):

@@ -165,7 +165,7 @@ class _Told(GreedyDecoding):
         super().step(logprobs_TV)
 
 
-def listen(recognizer: Recognizer, speech: Sequence[Speech]) -> Inputs:
+def listen(recognizer: Recognizer, speech: Sequence[Speech], name: str) -> Inputs:
     """What the bundle's model says of speech, each clip heard as one utterance."""
     manifest = recognizer.bundle.manifest
     told = _Listening(manifest.alphabet)
@@ -178,4 +178,4 @@ def listen(recognizer: Recognizer, speech: Sequence[Speech]) -> Inputs:
         if told.rows:
             heard.append(Utterance(each.text, np.concatenate(told.rows)))
     frames_per_s = 1000 / (manifest.features.hop_ms * manifest.subsampling)
-    return Inputs(f"{recognizer.name} kit", frames_per_s, tuple(heard))
+    return Inputs(name, frames_per_s, tuple(heard))

@@ -1,8 +1,13 @@
 """The engines of `bench decoder`, each as its maker means it to be used; the others only where they are installed.
 
 `greedy`, `native`, `native closed` (no words but the language model's) and `native whole` are ours. `pyctcdecode` is
-asked for a whole utterance, which is all that its released version can do, and `native whole` is, too. `flashlight` is
+asked for a whole utterance, which is all that its released version can do, and `native whole` is, too; for partials, as
+a server wants them, it must hear with each step all over again what came before (`InSteps`). `flashlight` is
 flashlight-text's lexicon decoder: it knows no words but the language model's either.
+
+All search with the same beam. Labels are tried in a frame above a log-probability of -5, pyctcdecode's own bound. Not so
+flashlight: it tries the best eight however unlikely. So `native closed`, its rival, looks further down as well: where
+a letter was all but missed, that decides which words are found at all.
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 
 LN10 = 2.302585092994046
 STEP_S = 0.1
+CLOSED = Search(closed=True, least_logprob=-7.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ def native(ground: Ground, *, closed: bool = False, hotwords: Hotwords | None = 
     """Our beam search. Raises Unsupported where it was not built."""
 
     def make(tuning: Tuning) -> Callable[[], Decoding]:
-        alpha, beta, search = tuning.alpha, tuning.beta, Search(closed=closed)
+        alpha, beta, search = tuning.alpha, tuning.beta, CLOSED if closed else Search()
         decoder = NativeDecoder(ground.alphabet, ground.arpa, alpha=alpha, beta=beta, beam=ground.beam, search=search)
         return lambda: decoder.begin(hotwords)
 
@@ -134,6 +140,24 @@ class Pyctcdecode:
         began = time.process_time()
         text = self._search.decode(logprobs_TV, beam_width=self._beam)  # type: ignore[arg-type]
         return Heard(text, time.process_time() - began)
+
+
+class InSteps:
+    """pyctcdecode asked for a partial behind each step: it decodes all that it has heard until then."""
+
+    tunable = True
+
+    def __init__(self, whole: Pyctcdecode) -> None:
+        self.whole, self.name = whole, f"{whole.name} in steps"
+
+    def tune(self, tuning: Tuning) -> None:
+        self.whole.tune(tuning)
+
+    def hear(self, logprobs_TV: LogProbs, step: int) -> Heard:
+        ends = range(step, len(logprobs_TV) + step, step)
+        heard = [self.whole.hear(logprobs_TV[:end], step) for end in ends]
+        steps = tuple(each.cpu_s for each in heard)
+        return Heard(heard[-1].text, sum(steps), steps)
 
 
 class Flashlight:

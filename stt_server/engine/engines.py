@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ class Engines:
         self._metrics = metrics
         self._watchers: list[Callable[[Session], None]] = []
         self._admission = Admission(limits, metrics)
+        self._maker = ThreadPoolExecutor(1, "earloop-make-ready")
         self._engines = [
             Engine(limits, metrics, admission=self._admission, number=number, compared=self._tell)
             for number in range(count)
@@ -52,6 +54,19 @@ class Engines:
     def reserve(self, *, live: bool = True) -> Place:
         """A place for one stream, before anything is answered. Raises Busy or Unavailable. Release it in any case."""
         return self._admission.enter([engine.load for engine in self._alive()], live=live)
+
+    async def make_ready(self, options: Open) -> None:
+        """Have what a stream will ask for ready when it opens: a large grammar takes tens of milliseconds, in which
+        nobody else's audio would move. The recognizer keeps what was made last; one thread makes it, in turn.
+
+        Raises BadOption as `open` would, and what completing the options raises.
+        """
+        if not (options.grammar or options.hotwords or options.hints or options.vocabulary):
+            return
+        options = self._complete(options)
+        recognizer = self.lineup.pick("", options, self._caller()).recognizer
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._maker, recognizer.open, replace(options, model=None))
 
     def open(self, options: Open, place: Place | None = None) -> Session:
         """A stream on the engine with the fewest, of those that are not behind if there are any.
@@ -84,6 +99,7 @@ class Engines:
         await asyncio.gather(*(engine.drain(grace_s) for engine in self._engines))
 
     def close(self) -> None:
+        self._maker.shutdown(wait=False, cancel_futures=True)
         for engine in self._engines:
             engine.close()
 

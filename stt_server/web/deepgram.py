@@ -61,6 +61,7 @@ async def recorded(request: web.Request) -> web.Response:
         raise BadOption("A body cannot hold opus packets; send them in a container, such as ogg.", field="encoding")
     if asked.coded is None and sniff(await body.head(HEAD_BYTES)) in HEADED:
         asked = replace(asked, coded="file")
+    await services.engines.make_ready(_options(asked))
     with reserved_place(services, live=False) as place, await body.spooled() as file:
         digest = await asyncio.to_thread(_digest, file)
         channels = await _channels(file, asked)

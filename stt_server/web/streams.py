@@ -224,7 +224,7 @@ class Pump:
             if isinstance(item, Reply):
                 await self._write([item.message])
             elif isinstance(item, Open):
-                self._open(item)
+                await self._open(item)
             elif isinstance(item, Resume):
                 await self._resume(item)
             else:
@@ -233,13 +233,14 @@ class Pump:
                 self._stream.token_before = ""  # whoever goes on has got the other one
                 await self._send(self._stream.session, item)
 
-    def _open(self, options: Open) -> None:
+    async def _open(self, options: Open) -> None:
         """Raises Busy for one who got in without a place, in the belief that he would resume.
 
         A protocol that has no word for the model can have it in the query: `/?model=NAME`.
         """
         if options.model is None and self._codec.terms.model_in_query:
             options = replace(options, model=self._request.query.get("model") or None)
+        await self._services.engines.make_ready(options)
         self._stream.session = hear(self._services.engines, options, self._place)
         self._place = None  # the session's from now on
         if options.resumable:

@@ -37,7 +37,7 @@ async def create(request: web.Request) -> web.StreamResponse:
         asked = openai.parse_form(form.fields)
         openai.require_file(present=form.file is not None)
         assert form.file is not None
-        session = _open(asked, place, services)
+        session = await _open(asked, place, services)
         if asked.stream:
             return await _as_events(request, asked, session, form.file)
         said = await transcribe_file(session, form.file, services.settings.max_stream_s)
@@ -50,7 +50,7 @@ async def translate(_: web.Request) -> web.Response:
     raise openai.no_translations()
 
 
-def _open(asked: openai.Request, place: Place, services: Services) -> Session:
+async def _open(asked: openai.Request, place: Place, services: Services) -> Session:
     """By the model of that name, else by that of the language, else by the live one. Raises BadOption."""
     engines = services.engines
     options = Open(
@@ -67,6 +67,7 @@ def _open(asked: openai.Request, place: Place, services: Services) -> Session:
         collect=asked.collect,
     )
     try:
+        await engines.make_ready(options)
         session = engines.open(options, place)
     except BadOption as error:
         raise openai.as_sent(error) from error

@@ -162,6 +162,7 @@ class Connection:
     async def _open(self, options: Open) -> None:
         """A stream for a request. Waits for a model that is being loaded. Raises Busy, Unavailable, BadOption."""
         services = await self._desk.services()
+        await services.engines.make_ready(options)
         session = self._session = services.engines.open(options)
         self._opened_at = asyncio.get_running_loop().time()
         if left_out := self._codec.wishes.left_out:

@@ -481,8 +481,8 @@ async def test_draining_with_nobody_there_is_over_at_once():
 
 
 @contextmanager
-def engines(count: int, **limits) -> Iterator[Engines]:
-    made = Engines(Lineup.of(Toy()), replace(SMALL, **limits), Metrics(), count=count)
+def engines(count: int, toy: Toy | None = None, **limits) -> Iterator[Engines]:
+    made = Engines(Lineup.of(toy or Toy()), replace(SMALL, **limits), Metrics(), count=count)
     made.start()
     try:
         yield made
@@ -550,3 +550,42 @@ async def test_an_idle_engine_uses_no_processor():
         await session.send(Flush())
         await asyncio.wait_for(read_until(session, Final), DEADLINE_S)
         assert turns <= 3
+
+
+class Slow(Toy):
+    """Takes its time to make ready what a stream asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_open, self.opening = threading.Event(), asyncio.Event()
+        self.loop = asyncio.get_running_loop()
+        self.opened_in: list[str] = []
+
+    def open(self, options):
+        self.opened_in.append(threading.current_thread().name)
+        self.loop.call_soon_threadsafe(self.opening.set)
+        assert self.may_open.wait(DEADLINE_S)
+        return super().open(options)
+
+
+async def test_what_a_stream_asks_for_is_made_ready_beside_the_event_loop():
+    toy = Slow()
+    with engines(1, toy) as made:
+        making = asyncio.create_task(made.make_ready(options("a hotword")))
+        async with asyncio.timeout(DEADLINE_S):
+            await toy.opening.wait()  # the loop goes on
+        assert not making.done()
+        toy.may_open.set()
+        await making
+    assert toy.opened_in != [threading.current_thread().name]
+
+
+async def test_what_cannot_be_made_ready_is_refused_as_by_open_and_nothing_is_made_for_those_who_ask_for_nothing():
+    toy = Slow()
+    toy.may_open.set()
+    with engines(1, toy) as made:
+        await made.make_ready(options())
+        assert not toy.opened_in
+        with pytest.raises(BadOption) as refused:
+            await made.make_ready(options("a hotword", decoder="magic"))
+        assert refused.value.field == "decoder"

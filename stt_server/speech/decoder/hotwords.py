@@ -7,6 +7,7 @@ times as likely as the language model thinks it is. README.md has what boosts di
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from stt_server.errors import BadInput, BadOption
@@ -31,14 +32,21 @@ def spell_hotwords(options: Open, alphabet: Alphabet) -> dict[str, float]:
 
     Raises BadOption that names the phrase that cannot be spelled, or the boost or the number that is out of bounds.
     """
-    _check_size([*options.hotwords, *options.hints])
-    own = dict(options.boosts)
+    return dict(_boosts_of(options.hotwords, options.boosts, options.hints, alphabet))
+
+
+@lru_cache(maxsize=8)  # a client's every connection brings the same ones
+def _boosts_of(
+    hotwords: tuple[str, ...], given: tuple[tuple[str, float], ...], hints: tuple[str, ...], alphabet: Alphabet
+) -> dict[str, float]:
+    _check_size([*hotwords, *hints])
+    own = dict(given)
     boosts: dict[str, float] = {}
-    for phrase in options.hotwords:
+    for phrase in hotwords:
         spelled, boost = _spelled(phrase), _boost(phrase, own.get(phrase, DEFAULT_BOOST))
         boosts[spelled] = max(boosts.get(spelled, 0.0), boost)
     check_spelling(boosts, alphabet, FIELD)
-    for hint in options.hints:
+    for hint in hints:
         spelled = normalize(hint, drop_unspellable=True)
         if spelled and {*spelled} <= {" ", *alphabet.letters}:
             boosts.setdefault(spelled, _boost(hint, own.get(hint, DEFAULT_BOOST)))

@@ -10,7 +10,7 @@ import ctypes
 import struct
 import zlib
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -94,8 +94,8 @@ class NativeDecoder:
         return self.begin(Hotwords.of(dict.fromkeys(hotwords, HOTWORD_BOOST)))
 
     def prepare(self, asked: Asked) -> Callable[[], NativeDecoding]:
-        hotwords = Hotwords.of(dict(asked.boosts))
-        closed = Closed(asked.grammar) if asked.grammar else None
+        hotwords = _hotwords(asked.boosts) if asked.boosts else None
+        closed = _closed(asked.grammar) if asked.grammar else None
         return partial(self.begin, hotwords, closed, beam=asked.beam)
 
     def begin(
@@ -142,6 +142,16 @@ class Closed:
         places = (column.ctypes.data for column in columns)
         self.handle: int = library.grammar_new(*places, len(letters), len(letters.letter))
         at_end(self, library.grammar_free, self.handle)
+
+
+@lru_cache(maxsize=8)  # a client's every connection asks for the same
+def _hotwords(boosts: tuple[tuple[str, float], ...]) -> Hotwords | None:
+    return Hotwords.of(dict(boosts))
+
+
+@lru_cache(maxsize=8)
+def _closed(grammar: Grammar) -> Closed:
+    return Closed(grammar)
 
 
 class NativeDecoding:

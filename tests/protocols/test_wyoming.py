@@ -101,7 +101,7 @@ def replayed(codec: WyomingCodec, frames: Frames, step: dict[str, Any]) -> dict[
     items = [item for frame in frames.feed(received) for item in codec.receive(frame)]
     wire = [item.message for item in items if isinstance(item, Reply) and isinstance(item.message, bytes)]
     commands = [shown(item) for item in items if not isinstance(item, Reply)]
-    same = {name: step[name] for name in ("client", "payload") if name in step}
+    same: dict[str, Any] = {name: step[name] for name in ("client", "payload") if name in step}
     return {**same, "session": commands, "wire": [each.decode() for each in wire]}
 
 

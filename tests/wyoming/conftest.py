@@ -80,7 +80,7 @@ class Client:
 
     async def until(self, kind: str) -> list[Event]:
         """All up to an event of that kind."""
-        heard = []
+        heard: list[Event] = []
         while True:
             event = await self.hear()
             assert event is not None, f"closed after {heard}"

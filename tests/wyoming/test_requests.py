@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import numpy as np
 from wyoming.asr import Transcribe
@@ -169,7 +170,7 @@ async def test_data_in_the_header_is_read_as_well(start):
 
 async def test_a_sensitivity_and_names_reach_the_stream(start):
     served = await start()
-    opened = []
+    opened: list[Any] = []
     served.services.engines.watch(opened.append)
     async with served.client() as client:
         await client.send(
@@ -185,7 +186,7 @@ async def test_a_sensitivity_and_names_reach_the_stream(start):
 async def test_nothing_is_kept_of_what_is_said_here(start):
     """Nobody has said who speaks, or agreed to anything; what agreement there is elsewhere does not count here."""
     served = await start(collect=True)
-    opened = []
+    opened: list[Any] = []
     served.services.engines.watch(opened.append)
     async with served.client() as client:
         await client.request(SPEECH)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from stt_server.errors import BadOption
 from stt_server.speech.decoder.grammar_letters import Letters, spell
 from stt_server.speech.decoder.grammar_words import UNK, WordAutomaton, build_words
+from stt_server.speech.decoder.interface import Hypothesis, TimedWord
 from stt_server.speech.decoder.notation import parse, plain
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
     from stt_server import messages
     from stt_server.speech.alphabet import Alphabet
-    from stt_server.speech.decoder.interface import Hypothesis, TimedWord
+# A natural logarithm for each letter: by so much an utterance may sound less like its sentence than like the best label
+# of every frame. `earloop bench grammar` measures what comes of it.
+MOST_DOUBT = 1.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +39,16 @@ class Grammar:
         text = " ".join(word.text for word in words)
         shared = next((i for i, (a, b) in enumerate(zip(text, heard.text, strict=False)) if a != b), len(text))
         return replace(heard, words=words, stable=len(text) if ended else min(heard.stable, shared))
+
+    def judge(self, heard: Hypothesis, doubt: float) -> Hypothesis:
+        """What a whole utterance is: what was heard, or `[unk]` where it sounds too little like that."""
+        if self.words.rejects and doubt > MOST_DOUBT and heard.words:
+            return replace(heard, words=(_one(heard.words, UNK),), stable=len(UNK))
+        return self.label(heard, ended=True)
+
+    def nothing(self, frames: int) -> Hypothesis:
+        """An utterance of so many frames that the search found no sentence for."""
+        return Hypothesis((TimedWord(UNK, 0, max(1, frames), 0.0),) if self.words.rejects else ())
 
 
 @lru_cache(maxsize=32)  # a client's every connection brings the same one, and a household's

@@ -9,7 +9,7 @@ sentence has there, whatever was begun is given up, and all of it becomes `[unk]
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stt_server.errors import BadOption
@@ -31,13 +31,14 @@ Labelled = tuple[int, int, str]  # words from the first up to, not including, th
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WordAutomaton:
-    """State 0 is the beginning. `rejecting` is the state of what is no sentence, -1 where all must be one."""
+    """State 0 is the beginning. `rejecting` is the state of words between repeated sentences, -1 where none may be."""
 
     arcs: tuple[dict[str, int], ...]
     other: tuple[int, ...]  # where a word leads that is not among the arcs, -1: nowhere
     accepts: tuple[bool, ...]
     rejecting: int = NOWHERE
     repeats: bool = False
+    rejects: bool = False  # what is no sentence is [unk] as a whole
 
     def label(self, words: Sequence[str], *, ended: bool = True) -> list[Labelled]:
         """What each word is: itself, or, together with its neighbours outside the grammar, `[unk]`.
@@ -54,6 +55,8 @@ class WordAutomaton:
             known = self.arcs[state].get(word)
             state = self.other[state] if known is None else known
             said.append((i, i + 1, UNK if known is None else word))
+            if state == NOWHERE and self.rejects:
+                return [(0, len(words), UNK)]
             if state in (self.rejecting, NOWHERE):
                 said[whole:] = self._given_up(said[whole:])
             if state == NOWHERE or (self.repeats and self.accepts[state]):
@@ -64,7 +67,8 @@ class WordAutomaton:
         return _merged(said)
 
     def _given_up(self, said: list[Labelled]) -> list[Labelled]:
-        return [(said[0][0], said[-1][1], UNK)] if said and self.rejecting != NOWHERE else []
+        rejects = self.rejects or self.rejecting != NOWHERE
+        return [(said[0][0], said[-1][1], UNK)] if said and rejects else []
 
 
 def _merged(said: Iterable[Labelled]) -> list[Labelled]:
@@ -93,7 +97,9 @@ def build_words(parsed: Sentences, *, repeats: bool = False) -> WordAutomaton:
     if repeats:
         places.free[END].append(START)
     words = _subsets(places, repeats=repeats)
-    return _with_rejection(words) if rejects else words
+    if not rejects:
+        return words
+    return _with_rejection(words) if repeats else replace(words, rejects=True)
 
 
 class _Places:

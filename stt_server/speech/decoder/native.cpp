@@ -34,7 +34,7 @@
 
 namespace {
 
-constexpr int ABI = 2;                    // native.py refuses a library with another
+constexpr int ABI = 3;                    // native.py refuses a library with another
 constexpr int MAX_ORDER = 6;              // of n-grams
 constexpr int HISTORY = 8;                // words by which prefixes are told apart; what lies before is the better one's
 constexpr int RATE_EVERY = 8;             // frames after which the last words' confidence is measured anew
@@ -43,6 +43,7 @@ constexpr int OOV_LETTERS = 6;            // an unknown word that is longer cost
 constexpr size_t LINE_BYTES = 1 << 20;    // of an ARPA file
 constexpr size_t NODES_PER_BEAM = 160;    // of the tree; beyond, the oldest half of the best prefix is committed
 constexpr float MOST_CREDIT = 6;          // of a phrase not yet said: more would drop all who leave it half-way
+constexpr float GRAMMAR_MARGIN = 25;     // prefixes of a grammar are few, and may be far worse than the best for a while
 constexpr float GRAMMAR_REACH = 4;        // what a grammar needs next may be less likely than labels tried elsewhere
 constexpr double LN10 = 2.302585092994046;
 constexpr double TINY = 1e-100;           // acoustic mass is scaled up below it
@@ -631,6 +632,7 @@ struct Ending {  // of the utterance
     double score;
     int32_t node;
     std::string text;
+    double sound;  // logarithm of its alignments' mass, without language model, hotwords and grammar
 };
 
 static_assert(std::is_trivially_copyable_v<Node> && std::is_trivially_copyable_v<Context> &&
@@ -674,6 +676,8 @@ private:
     bool completes(int32_t hotword) const;
     double provisional(int32_t lexicon, int32_t hotword, int letters) const;
     double final_score(const Beam& beam);
+    double sound_of(const Beam& beam) const;
+    float margin() const { return grammar_ ? std::max(GRAMMAR_MARGIN, decoder_->weights.margin) : decoder_->weights.margin; }
     uint64_t future(const Node& node) const;
     // The tree.
     int32_t find(int32_t parent, uint32_t label) const;
@@ -711,6 +715,7 @@ private:
     } at_{0, 0, 0, 0, 0};
     std::vector<float> sure_;         // log-probability of the best label, of each frame from `sure_from_` on
     int32_t sure_from_ = 0;
+    double clearest_ = 0;             // log-probability of the best labels of all frames: what any prefix is at most
 
     // Work space of a frame.
     std::vector<float> probability_;  // of labels, 0 but for those in `labels_`
@@ -861,7 +866,7 @@ void Stream::propose(const Beam& beam, uint32_t label, int32_t child, double mas
     const EarloopWeights& weights = decoder_->weights;
     const Label& added = decoder_->labels[label];
     Node& from = nodes_[beam.node];
-    const double worst = best_ - weights.margin;
+    const double worst = best_ - margin();
     Candidate next{mass, 0, from.score, 0, beam.node, child, from.lexicon, from.hotword, from.grammar, label};
     int letters = from.letters;
     if (added.is_boundary && letters) {
@@ -913,7 +918,7 @@ void Stream::select() {
         best = std::max(best, candidates_[i].score);
         ranking_.emplace_back(candidates_[i].score, count + static_cast<int32_t>(i));
     }
-    const double worst = best - decoder_->weights.margin;
+    const double worst = best - margin();
     const auto is_bad = [&](const auto& entry) { return !(entry.first >= worst); };
     if (std::isfinite(best)) ranking_.erase(std::remove_if(ranking_.begin(), ranking_.end(), is_bad), ranking_.end());
     const auto better = [](const auto& a, const auto& b) { return a.first != b.first ? a.first > b.first : a.second < b.second; };
@@ -1118,6 +1123,12 @@ double Stream::final_score(const Beam& beam) {
     return score;
 }
 
+// The logarithm of the mass of a prefix's alignments, whatever is thought of its words.
+double Stream::sound_of(const Beam& beam) const {
+    const Node& node = nodes_[beam.node];
+    return beam.score - node.score - node.provisional;
+}
+
 // Equal for prefixes that nothing to come can tell apart.
 uint64_t Stream::future(const Node& node) const {
     const uint64_t words = contexts_[node.context].hash;
@@ -1243,11 +1254,11 @@ std::vector<Ending> Stream::endings() {
     for (const Beam& beam : beams_) {
         const double score = final_score(beam);
         if (!std::isfinite(score)) continue;
-        all.push_back({score, beam.node, {}});
+        all.push_back({score, beam.node, {}, sound_of(beam)});
         words_of(beam.node, &all.back().text);
     }
     if (all.empty() && !grammar_) {  // a closed vocabulary, and no prefix ends with a word
-        all.push_back({beams_.front().score, beams_.front().node, {}});
+        all.push_back({beams_.front().score, beams_.front().node, {}, sound_of(beams_.front())});
         words_of(beams_.front().node, &all.back().text);
     }
     const auto by_text = [](const Ending& a, const Ending& b) { return a.text != b.text ? a.text < b.text : a.score > b.score; };
@@ -1282,6 +1293,7 @@ void Stream::remember(float best) {
         sure_from_ += SURE_FRAMES / 2;
     }
     sure_.push_back(static_cast<float>(bounded(best)));
+    clearest_ += bounded(best);
 }
 
 // A word's confidence as it is told: the logistic function of its posterior's log-odds, of how sure the model was of its
@@ -1331,18 +1343,19 @@ void put_words(std::string& out, const std::vector<Word>& words) {
     for (const Word& word : words) put_word(out, word);
 }
 
-// u32 whether there are letters, u32 shared letters, settled words, spelled text (final), u32 hypotheses, each: f64
-// score, words. Words: u32 count, each: u32 bytes of text, i32 begin, i32 end, f32 confidence, text.
+// u32 whether there are letters, u32 shared letters, f64 the best labels' log-probability and u32 frames (final), settled
+// words, spelled text (final), u32 hypotheses, each: f64 score, f64 log-probability of its sound, words. Words: u32 count, each: u32 bytes of text, i32 begin, i32 end, f32 confidence, text.
 void Stream::read(bool is_final, int hypotheses) {
     answer.clear();
     put(answer, static_cast<uint32_t>(at_.has_letters));
     put(answer, shared_letters());
+    put(answer, is_final ? clearest_ : 0.0), put(answer, is_final ? at_.frame : 0);
     put_words(answer, settled_);
     settled_.clear();
     if (!is_final) {
         put(answer, uint32_t{0});
         put(answer, uint32_t{1});
-        put(answer, 0.0);  // a partial that says nothing new is known by its bytes
+        put(answer, 0.0), put(answer, 0.0);  // a partial that says nothing new is known by its bytes
         std::vector<Word> words = words_of(beams_.front().node, nullptr);
         for (Word& word : words) word.confidence = trusted(word);
         put_words(answer, words);
@@ -1358,7 +1371,7 @@ void Stream::read(bool is_final, int hypotheses) {
         std::vector<Word> words = words_of(all[i].node, nullptr);
         trust_last(words, all[i].node, all);
         for (Word& word : words) word.confidence = trusted(word);
-        put(answer, all[i].score);
+        put(answer, all[i].score), put(answer, all[i].sound);
         put_words(answer, words);
     }
 }
@@ -1414,7 +1427,7 @@ void Stream::save() {
     put(answer, at_);
     put_all(answer, nodes_), put_all(answer, contexts_), put_all(answer, beams_);
     put_all(answer, free_nodes_), put_all(answer, free_contexts_);
-    put_all(answer, sure_), put(answer, sure_from_);
+    put_all(answer, sure_), put(answer, sure_from_), put(answer, clearest_);
     put_word(answer, open_);
     put_words(answer, settled_);
     put_all(answer, std::vector<char>(spelled_.begin(), spelled_.end()));
@@ -1430,7 +1443,7 @@ void Stream::load(const char* data, size_t size) {
     reader.take(at_);
     reader.take_all(nodes_), reader.take_all(contexts_), reader.take_all(beams_);
     reader.take_all(free_nodes_), reader.take_all(free_contexts_);
-    reader.take_all(sure_), reader.take(sure_from_);
+    reader.take_all(sure_), reader.take(sure_from_), reader.take(clearest_);
     reader.take_word(open_);
     uint32_t words = 0;
     reader.take(words);

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import accumulate
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -130,7 +130,7 @@ class Closed:
 
     def __init__(self, grammar: Grammar) -> None:
         library, letters = load_library(), grammar.letters
-        self.label = grammar.label
+        self.label, self.judge, self.nothing = grammar.label, grammar.judge, grammar.nothing
         columns = (
             np.ascontiguousarray(letters.first, np.int32),
             np.ascontiguousarray(letters.letter, np.uint8),
@@ -202,17 +202,21 @@ class NativeDecoding:
     def finals(self, count: int) -> tuple[Hypothesis, ...]:
         """The likeliest utterances, at most `count` of them, the best first."""
         answer = self._read(final=True, count=count)
-        if not (answer.has_letters and answer.hypotheses):  # whatever the language model says
+        if not answer.has_letters:  # whatever the language model says
             return (Hypothesis(()),)
-        heard = [Hypothesis(self._settled + words, score=score) for score, words in answer.hypotheses]
+        heard = [Hypothesis(self._settled + each.words, score=each.score) for each in answer.hypotheses]
         if self._closed:
-            heard = [self._closed.label(each, ended=True) for each in heard]
+            doubts = map(answer.doubt, answer.hypotheses)
+            heard = [self._closed.judge(each, doubt) for each, doubt in zip(heard, doubts, strict=True)]
+            heard = heard or [self._closed.nothing(answer.frames)]
+        if not heard:
+            return (Hypothesis(()),)
         return tuple(replace(each, stable=len(each.text)) for each in heard)
 
     def scores(self, count: int) -> tuple[tuple[str, float], ...]:
         """The texts of the likeliest utterances with their scores, natural logarithms."""
         answer = self._read(final=True, count=count)
-        return tuple((Hypothesis(self._settled + words).text, score) for score, words in answer.hypotheses)
+        return tuple((Hypothesis(self._settled + each.words).text, each.score) for each in answer.hypotheses)
 
     def spelled(self) -> str:
         """What the best label of each frame spells, without search and language model."""
@@ -290,24 +294,39 @@ class _Answer:
     def __init__(self, data: bytes, known: dict[bytes, TimedWord]) -> None:
         """`known` words need not be read again; `self.known` are all that this answer has."""
         cursor = _Cursor(data, known)
-        has_letters, self.shared = cursor.take(_TWO)
+        has_letters, self.shared, self._clearest, self.frames = cursor.take(_HEARD)
         self.has_letters = bool(has_letters)
         self.settled = cursor.words()
         (letters,) = cursor.take(_ONE)
         self.spelled = cursor.text(letters).rstrip() if letters else ""
         (count,) = cursor.take(_ONE)
-        self.hypotheses = [(cursor.take(_SCORE)[0], cursor.words()) for _ in range(count)]
+        self.hypotheses = [cursor.hypothesis() for _ in range(count)]
         self.known = cursor.known
 
     def hypothesis(self, settled: tuple[TimedWord, ...], letters: int) -> Hypothesis:
         if not self.has_letters:
             return Hypothesis(())
-        later = self.hypotheses[0][1]
+        later = self.hypotheses[0].words
         stable = letters + self.shared if self.shared else max(0, letters - 1)  # no space behind the last word
         return Hypothesis(settled + later, min(stable, max(0, letters + _letters(later) - 1)))
 
+    def doubt(self, said: _Said) -> float:
+        """By how much the utterance sounds less like this than like the best labels of its frames, a natural logarithm
+        for each letter that those spell.
+        """
+        return float(self._clearest - said.sound) / max(1, len(self.spelled.replace(" ", "")))
 
-_ONE, _TWO, _SCORE, _WORD = struct.Struct("=I"), struct.Struct("=II"), struct.Struct("=d"), struct.Struct("=Iiif")
+
+class _Said(NamedTuple):
+    """A hypothesis: its score, the log-probability of its sound alone, its words behind the settled ones."""
+
+    score: float
+    sound: float
+    words: tuple[TimedWord, ...]
+
+
+_ONE, _HEARD = struct.Struct("=I"), struct.Struct("=IIdI")
+_SCORES, _WORD = struct.Struct("=dd"), struct.Struct("=Iiif")
 
 
 class _Cursor:
@@ -328,6 +347,10 @@ class _Cursor:
     def text(self, size: int) -> str:
         self.at += size
         return self._data[self.at - size : self.at].decode()
+
+    def hypothesis(self) -> _Said:
+        score, sound = self.take(_SCORES)
+        return _Said(score, sound, self.words())
 
     def words(self) -> tuple[TimedWord, ...]:
         data, before, known, unpack = self._data, self._before, self.known, _ONE.unpack_from

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stt_server.errors import BadOption
 from stt_server.messages import Grammar
 from stt_server.speech.alphabet import Alphabet
-from stt_server.speech.decoder.grammar import compile_grammar
+from stt_server.speech.decoder.grammar import MOST_DOUBT, compile_grammar
 from stt_server.speech.decoder.grammar_letters import ENTRY_COST, LETTER_COST
 from stt_server.speech.decoder.interface import Hypothesis, TimedWord
 from stt_server.speech.decoder.notation import Choice, Named, Series, Words, parse
@@ -128,9 +128,19 @@ def test_any_words_stand_where_unk_stands():
 def test_other_speech_is_unknown_as_a_whole():
     made = grammar(HOME + "[unk]")
     for text in ("turn on the kettle", "lamp", "turn on the", "turn on the lamp please", "well what's the time"):
-        assert -np.inf < made.letters.score(text) < 0
+        assert made.letters.score(text) == -np.inf, "the search hears sentences alone"
         assert labels(made, text) == "[unk]"
     assert labels(made, "turn on the lamp") == "turn on the lamp"
+
+
+def test_a_sentence_is_unknown_that_the_utterance_sounds_little_like():
+    heard = Hypothesis((TimedWord("stop", 2, 8, 0.9), TimedWord("it", 9, 12, 0.5)), 4)
+    rejecting, closed = grammar("stop it\n[unk]"), grammar("stop it")
+    assert rejecting.judge(heard, MOST_DOUBT - 0.1) == heard
+    unknown = rejecting.judge(heard, MOST_DOUBT + 0.1)
+    assert (unknown.words, unknown.stable) == ((TimedWord("[unk]", 2, 12, 0.7),), len("[unk]"))
+    assert closed.judge(heard, 99.0) == heard
+    assert (rejecting.nothing(40).text, closed.nothing(40).text) == ("[unk]", "")
 
 
 def test_unknown_words_between_repeated_phrases_leave_those_whole():
@@ -146,14 +156,14 @@ def test_nothing_is_left_of_what_is_no_sentence_where_all_must_be_one():
 
 
 def test_a_longer_explanation_in_unknown_words_costs_more():
-    letters = grammar("go\n[unk]").letters
+    letters = grammar("go\n[unk]", repeats=True).letters
     costs = [letters.score("x" * n) for n in range(1, 6)]
     assert costs == sorted(costs, reverse=True)
     assert costs[0] - costs[1] == pytest.approx(-LETTER_COST)
 
 
 def test_a_known_word_broken_off_is_as_unknown_as_any_other():
-    letters = grammar("turn on\n[unk]").letters
+    letters = grammar("turn on\n[unk]", repeats=True).letters
     assert letters.score("tur on") < ENTRY_COST + LETTER_COST
     assert letters.score("tur") == ENTRY_COST
 

@@ -66,6 +66,7 @@ COMMANDS: Final = (
     Command("lm", "Build, tune, measure and change language models.", family=True),
     Command("corpora", "Fetch, check and convert recorded speech.", family=True),
     Command("keys", "Make, list and revoke API keys.", family=True),
+    Command("vocabularies", "Names and sentences of assistants: put, list, show, delete.", family=True),
     Command("clips", "Clips that are kept: list, import, remove.", family=True),
     Command("consent", "Show who agreed to what, note it, withdraw it.", family=True),
     Command("db", "Look after the database.", family=True),

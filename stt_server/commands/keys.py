@@ -1,4 +1,4 @@
-"""`earloop keys create|list|revoke`: who may use the server. Works beside a running one, which follows in seconds."""
+"""`earloop keys create|list|set|revoke`: who may use the server. Works beside a running one, which follows in seconds."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import typer
 
 from stt_server.errors import BadOption
 from stt_server.settings import load_settings
-from stt_server.store import keys, usage
+from stt_server.store import keys, usage, vocabularies
 from stt_server.store.database import open_database
 from stt_server.store.rights import KeyLimits, Scope, parse_scopes
+from stt_server.store.vocabularies import NONE
 
 if TYPE_CHECKING:
     from stt_server.store.database import Database
@@ -71,9 +72,21 @@ def list_keys(as_json: Json = False) -> None:
         parts = [row["id"], f"{row['name']:20}", f"{row['state']:8}", ",".join(row["scopes"])]
         parts += [f"used {row['audio_s'] / 3600:.2f} h", f"last {row['last_used'] or 'never'}"]
         parts += [f"expires {row['expires']}"] * bool(row["expires"]) + [limits] * bool(limits)
+        parts += [f"vocabulary {row['vocabulary']}"] * bool(row["vocabulary"])
         typer.echo("  ".join(parts))
     if not rows:
         typer.echo("there is no key; a server on loopback is open to everybody on this machine")
+
+
+@app.command("set")
+def set_default(
+    ident: Annotated[str, typer.Argument(metavar="ID", help="the key's id")],
+    vocabulary: Annotated[str, typer.Option(help="what its streams hear by default, by name; `none` is nothing")],
+) -> None:
+    """Change a key's default vocabulary. Running servers follow in seconds."""
+    with closing(_database()) as database, database.write() as connection:
+        vocabularies.make_default(connection, ident, None if vocabulary == NONE else vocabulary)
+    typer.echo("changed")
 
 
 @app.command()
@@ -110,6 +123,7 @@ def _row(key: Key, used_s: float) -> dict[str, Any]:
         "revoked": _iso(key.revoked),
         "last_used": _iso(key.last_used),
         "audio_s": round(used_s, 3),
+        "vocabulary": key.vocabulary,
         "limits": {field: getattr(key.limits, field) for field in KeyLimits.__slots__},
     }
 

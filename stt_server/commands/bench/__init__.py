@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -157,6 +157,35 @@ def decoder(
     if file:
         file.write_text(json.dumps(asdict(contest), indent=2) + "\n", encoding="utf-8")
     for line in table(contest):
+        typer.echo(line)
+
+
+@app.command()
+def vocabulary(
+    model: Annotated[str, typer.Option(help="Model that hears.")] = "",
+    each: Annotated[int, typer.Option(help="Sentences of both kinds for every name.", min=1, max=100)] = 3,
+    file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.")] = None,
+) -> None:
+    """Measure how well a household's names are heard with and without its vocabulary, by synthetic voices.
+
+    Needs espeak-ng, flite and the trainer; no server; about ten minutes.
+    """
+    from tempfile import TemporaryDirectory
+
+    from stt_server.commands.bench.vocabulary import measure, table
+    from stt_server.corpus.manifest import read_manifest
+    from stt_server.services import load_recognizer
+    from stt_server.settings import load_settings
+
+    _check_folder(file)
+    recognizer = load_recognizer(load_settings(model=model or None))
+    kit = recognizer.bundle.manifest.kit
+    clips = list(read_manifest(recognizer.bundle.path(kit))) if kit else []
+    with TemporaryDirectory(prefix="earloop-bench-") as folder:
+        findings = measure(recognizer, clips, each, Path(folder), lambda text: typer.echo(text, err=True))
+    if file:
+        file.write_text(json.dumps(asdict(findings), indent=2) + "\n", encoding="utf-8")
+    for line in table(findings):
         typer.echo(line)
 
 

@@ -33,6 +33,7 @@ class Metrics:
         Gauge("earloop_threads", "Threads of the process", registry=self.registry).set_function(_threads)
         self._build = Info("earloop_build", "What runs here", registry=self.registry)
         self._build.info({"version": version})
+        self.streams_over = 0  # of any protocol
         self._open = Gauge("earloop_streams_open", "Streams open now", ["protocol"], registry=self.registry)
         self._streams = self._counter("streams", "Streams opened", ["protocol"])
         self._parked = self._counter("streams_parked", "Streams whose connection broke and that waited for another")
@@ -88,6 +89,7 @@ class Metrics:
 
     def stream_closed(self, protocol: str) -> None:
         self._open.labels(protocol).dec()
+        self.streams_over += 1
 
     def stream_parked(self) -> None:
         self._parked.inc()

@@ -1,10 +1,12 @@
-"""`/stt`, one path for three kinds of client that disagree, as pure functions.
+"""`/stt`, one path for kinds of client that disagree, as pure functions.
 
 | client | body | says |
 | --- | --- | --- |
 | Mycroft `deepspeech_server` | wav | nothing |
 | Mycroft `deepspeech_stream_server` | raw PCM while it is spoken | `?format=16K_PCM16` |
 | OVOS `ovos-stt-plugin-server` | wav | `Content-Type: audio/wav`, `?lang=en-US` |
+| MainRo/deepspeech-server's own | wav | nothing |
+| Rhasspy 2.5, at `/api/speech-to-text` | wav, or raw with `?noheader=true` | `Accept: application/json`, `?siteId=` |
 
 What the body is, its first bytes say: Mycroft labels wav as audio/x-flac. A Mycroft client takes whatever text comes
 back, with any status, for what was said and acts on it; so an error has an empty body and its reason in a header. Only
@@ -42,7 +44,10 @@ def raw_spec(container: str, head: bytes, query: Mapping[str, str], content_type
     Raises BadOption for a `format`, `sample_rate`, `sample_width` or `rate` that cannot be.
     """
     named = query.get("format", "")
-    stated_raw = bool(_FORMAT.fullmatch(named) or "sample_rate" in query or _RAW_TYPE.match(content_type.casefold()))
+    bare = query.get("noheader", "").casefold() == "true"  # Rhasspy 2.5
+    stated_raw = bare or bool(
+        _FORMAT.fullmatch(named) or "sample_rate" in query or _RAW_TYPE.match(content_type.casefold())
+    )
     if container and not _may_be_samples(container, head, stated_raw=stated_raw):
         return None
     if named.casefold() in {"wav", "flac", "ogg", "opus", "mp3"}:

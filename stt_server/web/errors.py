@@ -2,9 +2,10 @@
 
 | path | body |
 | --- | --- |
-| `/stt` | empty, unless JSON was asked for; the reason in `X-Earloop-Error` |
+| `/stt`, `/api/speech-to-text` | empty, unless JSON was asked for; the reason in `X-Earloop-Error` |
+| `/client/…` | kaldi-gstreamer-server's `{"status","message","id"}` |
 | `/v1/listen` | Deepgram's `{"category","message","details","request_id"}` |
-| `/v1/audio/…`, `/v1/realtime`; `/v1/models` where it is looked at | OpenAI's `{"error":{"message","type","param","code"}}` |
+| `/v1/audio/…`, `/v1/realtime`; `/v1/models`, read | OpenAI's `{"error":{"message","type","param","code"}}` |
 | all others | `{"error":{"code","message","field"}}` |
 
 A fault of our own gets an id: the caller is told the id, the log has the traceback under it.
@@ -33,7 +34,7 @@ from stt_server.errors import (
     Unavailable,
 )
 from stt_server.logs import EventLog
-from stt_server.protocols import deepgram, openai, stt
+from stt_server.protocols import deepgram, kaldi, openai, stt
 from stt_server.web.context import services_of
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 RETRY_UNAVAILABLE_S: Final = 5
+AS_STT: Final = frozenset({"/stt", "/api/speech-to-text"})  # whose clients take any body for what was said
 DEEPGRAM_ID: Final = web.RequestKey("deepgram_id", str)  # of a request to /v1/listen, once it has one
 _MODELS: Final = re.compile(r"(/v1)?/models(/[^/]*)?")
 
@@ -76,13 +78,16 @@ def as_ours(error: Exception) -> EarloopError:
 
 
 def _response(request: web.Request, error: EarloopError, headers: dict[str, str], status: int) -> web.Response:
-    if request.path == "/stt":
+    if request.path in AS_STT:
         as_json = stt.wants_json(request.headers.get("Accept", ""))
         text, kind, more = stt.refusal(error, as_json=as_json)
         return web.Response(text=text, headers={**headers, **more, "Content-Type": kind}, status=status)
     if request.path == "/v1/listen":
         text, more = deepgram.refusal(error, request[DEEPGRAM_ID] if DEEPGRAM_ID in request else str(uuid.uuid4()))
         return web.Response(text=text, headers={**headers, **more, "Content-Type": openai.JSON}, status=status)
+    if request.path.startswith("/client/"):
+        body = kaldi.refusal(error, str(uuid.uuid4()))
+        return web.Response(text=body, headers={**headers, "Content-Type": openai.JSON}, status=status)
     body = openai.refusal(error) if _is_openais(request) else _own_shape(error)
     return web.Response(text=body, headers={**headers, "Content-Type": openai.JSON}, status=status)
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from stt_server.store.rights import Scope
 from stt_server.web import (
+    assistants,
     bundles,
     catalog,
     clips,
@@ -17,10 +18,12 @@ from stt_server.web import (
     dashboard,
     datasets,
     deepgram,
+    deepspeech,
     deploying,
     description,
     health,
     jobs,
+    kaldi,
     keys,
     language_models,
     login,
@@ -68,6 +71,22 @@ ROUTES: Final = (
     Route("POST", "/v1/listen", deepgram.recorded, Scope.STREAM, "a recording to text, as Deepgram"),
     Route("POST", "/stt", uploads.stt, Scope.STREAM, "a recording or raw audio to text"),
     Route("PUT", "/stt", uploads.stt, Scope.STREAM, "the same"),
+    Route("POST", "/stt/json", assistants.ovos_json, Scope.STREAM, "the same with audio inside JSON, as OVOS"),
+    Route("GET", "/status", assistants.status, None, "is the server there? as OVOS asks"),
+    Route("GET", "/lang_detect", assistants.lang_detect, Scope.STREAM, "the language, where only one can be, as OVOS"),
+    Route("POST", "/lang_detect", assistants.lang_detect, Scope.STREAM, "the same"),
+    Route("POST", "/v1/stt", assistants.mycroft, Scope.STREAM, "a recording to text, as Mycroft's backend"),
+    Route(
+        "POST", "/v1/deepspeech", assistants.mycroft_deepspeech, Scope.STREAM, "the same for its module of that name"
+    ),
+    Route("POST", "/api/speech-to-text", uploads.stt, Scope.STREAM, "a recording to text, as Rhasspy 2.5"),
+    Route(WEBSOCKET, "/api/v1/stt", deepspeech.whole, Scope.STREAM, "a recording to text, coqui's WebSocket server"),
+    Route(WEBSOCKET, "/recognize", deepspeech.recognize, Scope.STREAM, "a stream, deepspeech-websocket-server's"),
+    Route(WEBSOCKET, "/sherpa", deepspeech.sherpa, Scope.STREAM, "a stream, sherpa-onnx's protocol"),
+    Route("POST", "/client/dynamic/recognize", kaldi.recognize, Scope.STREAM, "a recording to text, Kaldi gstreamer's"),
+    Route("PUT", "/client/dynamic/recognize", kaldi.recognize, Scope.STREAM, "the same"),
+    Route(WEBSOCKET, "/client/ws/speech", kaldi.speech, Scope.STREAM, "a stream, Kaldi gstreamer's protocol"),
+    Route(WEBSOCKET, "/client/ws/status", kaldi.status, Scope.STREAM, "how many more streams there may be"),
     Route("POST", "/v1/audio/transcriptions", transcriptions.create, Scope.STREAM, "a recording to text, as OpenAI"),
     Route("POST", "/v1/audio/translations", transcriptions.translate, Scope.STREAM, "refused: nothing is translated"),
     Route("GET", "/v1/language-models", language_models.listed, Scope.STREAM, "those that `lm` may name; known words"),

@@ -73,7 +73,7 @@ async def stream(request: web.Request, codec: Codec, headers: Mapping[str, str] 
     socket.headers.update(headers or {})
     pump = Pump(request, socket, codec, _place_for(request))
     try:
-        if not _can_upgrade(socket, request):
+        if not can_upgrade(socket, request):
             raise BadInput(f"{request.path} speaks WebSocket; connect with an upgrade.")
         await pump.begin()
         await socket.prepare(request)
@@ -88,7 +88,8 @@ def _echoed(request: web.Request, known: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(each for each in offered_subprotocols(request) if each in known)[:1]
 
 
-def _can_upgrade(socket: web.WebSocketResponse, request: web.Request) -> bool:
+def can_upgrade(socket: web.WebSocketResponse, request: web.Request) -> bool:
+    """Whether the request asks for a WebSocket in words that we understand."""
     try:
         return bool(socket.can_prepare(request))
     except ValueError:  # a header that is no text or no base64, which aiohttp does not expect

@@ -1,4 +1,4 @@
-"""Audio in, text out: `/stt` for assistants. OpenAI's route is in `transcriptions`.
+"""Audio in, text out: `/stt` for assistants, and what its like share. OpenAI's route is in `transcriptions`.
 
 A place is taken before a file's body is read, so that a full server says so at once. A client that goes away cancels
 its handler, which closes the session.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -27,29 +28,38 @@ if TYPE_CHECKING:
 
 
 async def stt(request: web.Request) -> web.Response:
-    """A file, or raw audio recognised while it arrives; by the model that `model` in the query names, if it does."""
-    services, began = services_of(request), asyncio.get_running_loop().time()
+    """A file, or raw audio recognised while it arrives."""
+    began = asyncio.get_running_loop().time()
+    said = await heard(request, "stt")
+    as_json = rules.wants_json(request.headers.get("Accept", ""))
+    text, kind = rules.answer(said, as_json=as_json, took_s=asyncio.get_running_loop().time() - began)
+    return web.Response(text=text, headers={"Content-Type": kind, **ran(said)})
+
+
+async def heard(request: web.Request, protocol: str, spec: AudioSpec | None = None) -> Transcript:
+    """What a body says, a file or raw audio; by the model that `model` in the query names, if it does.
+
+    `spec` is how raw audio is coded where its protocol has own words for that. Raises as `Body` and `transcribe`.
+    """
+    services = services_of(request)
     bound = services.settings.max_body_mb << 20
     check_length(request.content_length, bound)
     body = Body(request.content, bound, Pace(request.content, services.settings.idle_timeout_s))
     head = await body.head(rules.HEAD_BYTES)
-    spec = rules.raw_spec(sniff(head), head, request.query, request.headers.get("Content-Type", ""))
-    model = request.query.get("model") or None
-    said = await (_of_file(body, services, model) if spec is None else _of_raw(body, spec, services, model))
-    as_json = rules.wants_json(request.headers.get("Accept", ""))
-    text, kind = rules.answer(said, as_json=as_json, took_s=asyncio.get_running_loop().time() - began)
-    return _answer(text, kind, said)
+    spec = spec or rules.raw_spec(sniff(head), head, request.query, request.headers.get("Content-Type", ""))
+    options = Open(protocol, spec or FILE_AUDIO, model=request.query.get("model") or None, partials=False)
+    return await (_of_raw(body, services, options) if spec else _of_file(body, services, options))
 
 
-async def _of_file(body: Body, services: Services, model: str | None) -> Transcript:
+async def _of_file(body: Body, services: Services, options: Open) -> Transcript:
     with reserved_place(services, live=False) as place, await body.spooled() as file:
-        session = services.engines.open(Open("stt", FILE_AUDIO, model=model, partials=False, live=False), place)
+        session = services.engines.open(replace(options, live=False), place)
         return await transcribe_file(session, file, services.settings.max_stream_s)
 
 
-async def _of_raw(body: Body, spec: AudioSpec, services: Services, model: str | None) -> Transcript:
+async def _of_raw(body: Body, services: Services, options: Open) -> Transcript:
     with reserved_place(services, live=True) as place:
-        session = services.engines.open(Open("stt", spec, model=model, partials=False), place)
+        session = services.engines.open(options, place)
         return await transcribe(session, body.pieces())
 
 
@@ -63,8 +73,6 @@ def reserved_place(services: Services, *, live: bool) -> Iterator[Place]:
         place.release()
 
 
-def _answer(text: str, kind: str, said: Transcript) -> web.Response:
-    """An answer that names what ran, whatever the client asked for."""
-    ran = {"X-Earloop-Model": said.model, "X-Earloop-Version": said.version, "X-Earloop-Language": said.language}
-    headers = {"Content-Type": kind, **ran}
-    return web.Response(text=text, headers=headers)
+def ran(said: Transcript) -> dict[str, str]:
+    """The headers that name what ran, whatever the client asked for."""
+    return {"X-Earloop-Model": said.model, "X-Earloop-Version": said.version, "X-Earloop-Language": said.language}

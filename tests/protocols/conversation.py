@@ -18,8 +18,12 @@ from stt_server import messages
 from stt_server.errors import EarloopError
 from stt_server.messages import Alternative, AudioSpec, Event, Open, Word
 from stt_server.protocols.codec import Codec, Reply
+from stt_server.protocols.deepgram import DeepgramCodec, parse_query
+from stt_server.protocols.deepspeech import DeepspeechCodec
+from stt_server.protocols.kaldi import KaldiCodec
 from stt_server.protocols.native import NativeCodec
 from stt_server.protocols.openai.realtime import RealtimeCodec
+from stt_server.protocols.sherpa import SherpaCodec
 from stt_server.protocols.vosk import VoskCodec
 
 if TYPE_CHECKING:
@@ -39,8 +43,12 @@ class Conversation:
         """The codec of that name; `query` is what its URL had."""
         query = parse_qsl(self.query, keep_blank_values=True)
         made: dict[str, Callable[[], Codec]] = {
+            "deepgram": lambda: DeepgramCodec(parse_query(query, live=True), "0", "2026-11-21T00:00:00.000Z"),
+            "deepspeech": DeepspeechCodec,
+            "kaldi": lambda: KaldiCodec("0", dict(query)),
             "native": lambda: NativeCodec(query),
             "openai-realtime": lambda: RealtimeCodec("0", model=dict(query).get("model"), models=("first",)),
+            "sherpa": SherpaCodec,
             "vosk": VoskCodec,
         }
         return made[self.codec]()
@@ -74,6 +82,8 @@ def event(kind: str, fields: dict[str, Any]) -> Event:
         fields = {**fields, "words": _words(fields["words"])}
         likely = ((text, _words(words), score) for text, words, score in fields.get("alternatives", ()))
         fields["alternatives"] = tuple(Alternative(*each) for each in likely)
+    if kind == "OfChannel":
+        fields = {**fields, "event": event(*fields["event"])}
     if kind == "Partial":
         fields = {**fields, "words": _words(fields.get("words", ()))}
     made: Event = getattr(messages, kind)(**fields)
@@ -99,6 +109,8 @@ def _shown(command: object) -> str:
         return f"Audio {command.data.hex()}".strip()
     if isinstance(command, messages.Resume):
         return f"Resume {command.token} {command.seq}"
+    if command == messages.Flush(channel=1):
+        return "Flush 1"
     if not isinstance(command, Open):
         return type(command).__name__
     spec = command.audio
@@ -119,6 +131,10 @@ def _shown(command: object) -> str:
         "live",
         "acknowledge",
         "resumable",
+        "coded",
+        "apart",
+        "collect",
+        "device",
     )
     changed = [name for name in names if getattr(command, name) != getattr(plain, name)]
     parts += [f"{name}={getattr(command, name)!r}" for name in changed]

@@ -52,9 +52,7 @@ _WISHES: Final = "session.audio.input.transcription"
 
 
 class CommitEmpty(BadInput):
-    """A commit of (almost) nothing."""
-
-    code = "input_audio_buffer_commit_empty"
+    """A commit of (almost) nothing, for which the interface has a code of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +256,15 @@ class RealtimeCodec:
         return f"item_{self._ident}_{self._items}"
 
 
+_CODES: Final[dict[type[EarloopError], str]] = {
+    BadOption: "invalid_value",
+    CommitEmpty: "input_audio_buffer_commit_empty",
+}
+
+
 def _told(error: EarloopError) -> dict[str, Any]:
     """An error as the interface tells it; where an option is to blame, `param` is its key."""
     kind, code = kind_of(error)
-    code = "invalid_value" if isinstance(error, BadOption) else code
+    code = _CODES.get(type(error), code)
     param = f"{_WISHES}.keywords" if error.field in ("hotwords", "keywords") else error.field
     return {"type": kind, "code": code, "message": error.message, "param": param}

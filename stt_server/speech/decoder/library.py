@@ -23,6 +23,9 @@ ERROR_BYTES = 256
 
 _P, _I32, _I64, _BYTES, _F64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_char_p, ctypes.c_double
 
+# What tells the log10 probability of a word behind others: their numbers, how many, and its own.
+ASK = ctypes.CFUNCTYPE(_F64, ctypes.POINTER(ctypes.c_uint32), _I32, ctypes.c_uint32)
+
 
 class Weights(ctypes.Structure):
     """`EarloopWeights` of native.cpp, where each field is explained."""
@@ -59,6 +62,7 @@ _FALLIBLE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "arpa_feed": (ctypes.c_int, (_P, _BYTES, _I64)),
     "arpa_close": (ctypes.c_int, (_P,)),
     "map_new": (_P, (_P, _I64)),
+    "asked_new": (_P, (_BYTES, _P, _P, _I32, _I32, ASK)),
     "decoder_new": (_P, (_P, _BYTES, _P, _BYTES, _I32, ctypes.POINTER(Weights))),
     "hotwords_new": (_P, (_BYTES, _P, _P, _I32)),
     "grammar_new": (_P, (_P, _P, _P, _P, _P, _P, _I32, _I32)),

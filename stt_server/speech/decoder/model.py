@@ -1,4 +1,4 @@
-"""A language model for the native decoder: ARPA, plain or gzipped, or the binary form of LM_FORMAT.md, mapped."""
+"""A language model for the native decoder: ARPA, plain or gzipped, or a binary form, that of LM_FORMAT.md or KenLM's."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import ctypes
 import gzip
 import mmap
 import zlib
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stt_server.errors import BadBundle, NotFound
-from stt_server.speech.decoder.library import Refused, at_end, load_library
+from stt_server.speech.decoder.kenlm_binary import is_kenlm, read_kenlm
+from stt_server.speech.decoder.library import ASK, Refused, at_end, load_library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 PIECE = 1 << 20
 MAGIC = b"EARLOOPL"
-KENLM_MAGIC = b"mmap lm http://kheafield.com/code"
 
 
 class NgramModel:
@@ -50,18 +51,19 @@ class NgramModel:
 def read_model(path: Path) -> NgramModel:
     """A language model by its first bytes, whatever its name.
 
-    Raises NotFound, BadBundle with the line or the field that is wrong, and Unsupported without a library.
+    Raises NotFound, BadBundle with the line or the field that is wrong, and Unsupported without a library, or without
+    the package that reads KenLM's binary form.
     """
     library = load_library()
     try:
+        if is_kenlm(path):
+            return _ask(library, path)
         with path.open("rb") as file:
-            head = file.read(len(KENLM_MAGIC))
-        if head.startswith(KENLM_MAGIC):
-            raise Refused("this is KenLM's binary form; give the ARPA file it was built from")
+            head = file.read(len(MAGIC))
         return _map(library, path) if head.startswith(MAGIC) else _parse(library, path, head.startswith(b"\x1f\x8b"))
     except FileNotFoundError as error:
         raise NotFound(f"there is no language model {path}") from error
-    except (Refused, OSError, EOFError, zlib.error) as error:
+    except (Refused, OSError, EOFError, RuntimeError, ValueError, zlib.error) as error:
         raise BadBundle(f"{path.name} is not a language model that can be read: {error}", field="lm") from error
 
 
@@ -76,6 +78,18 @@ def _parse(library: Library, path: Path, is_packed: bool) -> NgramModel:
         library.arpa_free(arpa)
         raise
     return NgramModel(library, arpa)
+
+
+def _ask(library: Library, path: Path) -> NgramModel:
+    model = read_kenlm(path)
+
+    def score(history: Any, size: int, word: int) -> float:
+        return model.score(history[:size], word)
+
+    ask, texts = ASK(score), [word.encode() for word in model.words]
+    ends, unigrams = np.array(list(accumulate(map(len, texts))), np.uint32), np.array(model.unigrams, np.float32)
+    places = ends.ctypes.data, unigrams.ctypes.data
+    return NgramModel(library, library.asked_new(b"".join(texts), *places, len(texts), model.order, ask), ask)
 
 
 def _map(library: Library, path: Path) -> NgramModel:

@@ -1,6 +1,6 @@
 // Streaming CTC prefix beam search (Graves 2012; Hannun et al. 2014) with a word n-gram language model and hotwords.
 //
-//   Lm        words, unigrams, n-grams: from an ARPA text or laid over a mapped file (LM_FORMAT.md)
+//   Lm        words, unigrams, n-grams: from an ARPA text, laid over a mapped file (LM_FORMAT.md), or asked of others
 //   Lexicon   a trie of the words' bytes, each node knowing the likeliest word below it: the look-ahead
 //   Hotwords  a trie of phrases with failure links (Aho, Corasick 1975) that begin at words only
 //   Grammar   an automaton over bytes: what alone may be said
@@ -8,8 +8,9 @@
 //   Stream    the prefixes of one utterance that are still possible, and what all of them share: committed words
 //
 // Labels are letters or pieces of words; one that begins a word, be it the space or "▁the", is a boundary. All scores
-// are natural logarithms but for those in language models, which are base 10 as in ARPA. No globals, no threads, no
-// locks: different streams may be used by different threads at once. The plain C interface at the end is what
+// are natural logarithms but for those in language models, which are base 10 as in ARPA. No globals, no threads, and no
+// locks but one, of what another program's model said (`Asked`): different streams may be used by different threads at
+// once. The plain C interface at the end is what
 // native.py calls through ctypes, which lets go of Python's lock for the duration of every call.
 //
 // Acoustic mass is kept as plain probabilities in doubles, scaled up when they become small: a frame then costs a
@@ -24,6 +25,7 @@
 #include <cstring>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -41,6 +43,7 @@ constexpr int RATE_EVERY = 8;             // frames after which the last words' 
 constexpr size_t SURE_FRAMES = 4096;      // remembered for the confidence of words that are not settled yet
 constexpr int OOV_LETTERS = 6;            // an unknown word that is longer costs more, as in pyctcdecode
 constexpr size_t LINE_BYTES = 1 << 20;    // of an ARPA file
+constexpr size_t MOST_SAID = 1 << 20;     // scores of another program's model that are kept, 40 MB at most
 constexpr size_t NODES_PER_BEAM = 160;    // of the tree; beyond, the oldest half of the best prefix is committed
 constexpr float MOST_CREDIT = 6;          // of a phrase not yet said: more would drop all who leave it half-way
 constexpr float GRAMMAR_MARGIN = 25;     // prefixes of a grammar are few, and may be far worse than the best for a while
@@ -107,6 +110,35 @@ struct History {
     int32_t size;
 };
 
+// Log10 probability of a word after a history, the earliest word first.
+using Ask = double (*)(const uint32_t* history, int32_t size, uint32_t id);
+
+// A model that another program keeps, and what it said last.
+class Asked {
+public:
+    explicit Asked(Ask ask) : ask_(ask) {}
+
+    double score(const History& history, uint32_t id) {
+        uint64_t key = extend_key(0, id);
+        for (int i = 0; i < history.size; i++) key = extend_key(key, history.words[i]);
+        {
+            const std::lock_guard<std::mutex> hold(changing_);
+            if (const auto found = said_.find(key); found != said_.end()) return found->second;
+        }
+        uint32_t words[MAX_ORDER];
+        std::reverse_copy(history.words, history.words + history.size, words);
+        const auto logprob = static_cast<float>(ask_(words, history.size, id));  // unlocked: it may wait for this thread
+        const std::lock_guard<std::mutex> hold(changing_);
+        if (said_.size() >= MOST_SAID) said_.clear();
+        return said_[key] = logprob;
+    }
+
+private:
+    const Ask ask_;
+    std::mutex changing_;
+    std::unordered_map<uint64_t, float> said_;
+};
+
 class Lm {
 public:
     int order = 0;
@@ -121,6 +153,7 @@ public:
 
     // The probability of a word after a history: that of the longest n-gram there is, and the backoffs to it.
     double score(const History& history, uint32_t id) const {
+        if (asked_) return asked_->score(history, id);
         uint64_t keys[MAX_ORDER];
         keys[0] = extend_key(0, id);
         for (int i = 0; i < history.size; i++) keys[i + 1] = extend_key(keys[i], history.words[i]);
@@ -158,6 +191,7 @@ protected:
     const uint32_t* ends_ = nullptr;
     const char* text_ = nullptr;
     Table tables_[MAX_ORDER + 1];
+    std::unique_ptr<Asked> asked_;
 };
 
 struct Fields {  // of the header
@@ -222,6 +256,20 @@ public:
             take_line();
             data += length + 1, size -= length + 1;
         }
+    }
+
+    // Instead of reading: words with their unigrams, `<unk>`, `<s>` and `</s>` first, the others in ascending order.
+    void adopt(const std::vector<std::string>& names, const float* logprobs, int orders, Ask ask) {
+        if (orders < 1 || orders > MAX_ORDER) refuse("n-grams of " + std::to_string(orders) + " words cannot be read");
+        if (names.size() <= FIRST_WORD) refuse("it lists no words");
+        for (const std::string& name : names) {
+            own_unigrams_.push_back({logprobs[own_unigrams_.size()], 0});
+            own_text_ += name;
+            own_ends_.push_back(static_cast<uint32_t>(own_text_.size()));
+        }
+        order = orders, words = names.size();
+        unigrams_ = own_unigrams_.data(), ends_ = own_ends_.data(), text_ = own_text_.data();
+        asked_ = std::make_unique<Asked>(ask);
     }
 
     void close() {
@@ -1504,6 +1552,16 @@ EXPORT void* earloop_map_new(const char* data, int64_t size, char* error) {
     return guarded<void*>(error, nullptr, [&] {
         auto lm = std::make_unique<Arpa>();
         lm->lay_over(data, static_cast<size_t>(size));
+        return lm.release();
+    });
+}
+
+// A model that `ask` knows, which must outlive it; the words as `adopt` wants them, one behind the other.
+EXPORT void* earloop_asked_new(const char* words, const uint32_t* ends, const float* logprobs, int32_t count, int32_t order,
+                               Ask ask, char* error) {
+    return guarded<void*>(error, nullptr, [&] {
+        auto lm = std::make_unique<Arpa>();
+        lm->adopt(split(words, ends, count), logprobs, order, ask);
         return lm.release();
     });
 }

@@ -1,4 +1,4 @@
-"""An ARPA language model into pyctcdecode's beam search. The only module that imports kenlm and pyctcdecode."""
+"""A language model, ARPA or KenLM's binary form, into pyctcdecode's beam search. The only module that imports it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stt_server.errors import BadBundle, NotFound, Unsupported
+from stt_server.speech.decoder.kenlm_binary import SPECIAL, is_kenlm, read_words
 
 if TYPE_CHECKING:
     from pyctcdecode.decoder import BeamSearchDecoderCTC
@@ -21,9 +22,10 @@ NOT_WORDS = ("<s>", "</s>", "<unk>")
 
 
 def build_search(alphabet: Alphabet, lm: Path | None, alpha: float, beta: float) -> BeamSearchDecoderCTC:
-    """The search over an alphabet with `lm`, ARPA or gzipped ARPA, weighing `alpha`, and `beta` for each word.
+    """The search over an alphabet with `lm`, ARPA, plain or gzipped, or in KenLM's binary form, weighing `alpha`, and
+    `beta` for each word.
 
-    Raises NotFound and BadBundle for a file that is not there or no ARPA, Unsupported where a package is missing.
+    Raises NotFound and BadBundle for a file that is not there or none of these, Unsupported where a package is missing.
     """
     try:
         import kenlm
@@ -43,7 +45,7 @@ def build_search(alphabet: Alphabet, lm: Path | None, alpha: float, beta: float)
     try:
         with tempfile.TemporaryDirectory(prefix="earloop-lm-") as folder:
             arpa = _plain(lm, Path(folder))
-            words = read_unigrams(arpa)
+            words = [*read_words(arpa)[len(SPECIAL) :]] if is_kenlm(arpa) else read_unigrams(arpa)
             return BeamSearchDecoderCTC(labels, LanguageModel(kenlm.Model(str(arpa), quiet), words, alpha, beta))
     except FileNotFoundError as error:
         raise NotFound(f"there is no language model {lm}") from error

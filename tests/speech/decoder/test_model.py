@@ -1,15 +1,20 @@
 import gzip
 import struct
+import sys
+from pathlib import Path
 
 import kenlm
 import numpy as np
 import pytest
 
-from stt_server.errors import BadBundle, EarloopError, NotFound
+from stt_server.errors import BadBundle, EarloopError, NotFound, Unsupported
 from stt_server.speech.decoder.model import read_model
-from tests.speech.decoder.posteriors import ARPA, WORDS, native, sentence, write_arpa, written
+from stt_server.speech.decoder.ngram import build_search
+from tests.speech.decoder.posteriors import ALPHABET, ARPA, WORDS, native, sentence, write_arpa, written
 from training.lm import write_binary
 from training.lm.reading import read_arpa
+
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +113,42 @@ def test_bytes_that_are_no_words_and_lines_without_end_are_refused(tmp_path):
         read_model(tmp_path / "nothing.arpa")
 
 
-def test_kenlms_own_form_is_refused_with_what_to_give_instead(tmp_path):
+@pytest.mark.parametrize("form", ["probing", "trie"])
+def test_kenlms_own_form_is_asked_through_its_package_and_decodes_like_the_text(arpa, form):
+    """The files are what KenLM's `build_binary` made of `ARPA`."""
+    theirs, ours = read_model(HERE / f"kenlm_{form}.binary"), read_model(arpa)
+    assert theirs.order == 3
+    for words in ("<s> turn on the light", "sea stop", "turn on dimmer the", "<s> dimmer"):
+        *before, last = words.split()
+        assert theirs.score(before, last) == pytest.approx(ours.score(before, last), abs=1e-4)
+    assert theirs.knows("light")
+    assert not theirs.knows("dimmer")
+    rng = np.random.default_rng(11)
+    logprobs = written(sentence(rng, 7), rng, 2.5)
+    heard = [native(lm).begin() for lm in (HERE / f"kenlm_{form}.binary", arpa)]
+    for decoding in heard:
+        decoding.step(logprobs)
+    (text, score), (same, as_good) = (decoding.scores(1)[0] for decoding in heard)
+    assert text == same
+    assert score == pytest.approx(as_good, abs=1e-2)
+
+
+def test_the_reference_reads_kenlms_own_form_as_well(arpa):
+    rng = np.random.default_rng(12)
+    logprobs = written(sentence(rng, 7), rng, 2.5)
+    one, other = (build_search(ALPHABET, lm, 0.7, 1.0) for lm in (HERE / "kenlm_trie.binary", arpa))
+    assert one.decode(logprobs) == other.decode(logprobs)
+
+
+def test_kenlms_own_form_without_its_words_is_refused_with_what_to_give_instead(tmp_path):
     (tmp_path / "lm.bin").write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0" + bytes(100))
     assert "give the ARPA file" in refused(tmp_path / "lm.bin")
+
+
+def test_kenlms_own_form_is_refused_with_the_extra_that_reads_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "kenlm", None)
+    with pytest.raises(Unsupported, match="install the extra kenlm"):
+        read_model(HERE / "kenlm_trie.binary")
 
 
 @pytest.mark.parametrize(

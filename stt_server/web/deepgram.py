@@ -148,7 +148,7 @@ def _names_url(body: bytes) -> bool:
 def _headers(asked: deepgram.Asked, request_id: str) -> dict[str, str]:
     """Of the answer, or of the upgrade: the request's id, and the names of parameters that changed nothing."""
     headers = {deepgram.REQUEST_ID: request_id}
-    unheard = ", ".join(dict.fromkeys(deepgram.header(warned.parameter) for warned in asked.warnings))
+    unheard = deepgram.header(", ".join(dict.fromkeys(warned.parameter for warned in asked.warnings)))
     return {**headers, IGNORED: unheard} if unheard else headers
 
 

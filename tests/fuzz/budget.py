@@ -36,6 +36,8 @@ BUDGET: Final = {
     "native conversations": Cases(350, 20_000),
     "vosk conversations": Cases(350, 20_000),
     "damaged conversations in bulk": Cases(8_600, 880_000),
+    "Deepgram conversations": Cases(60, 5_000),
+    "Deepgram queries": Cases(150, 10_000),
     "queries of a native stream": Cases(250, 10_000),
     "/stt requests": Cases(250, 10_000),
     "OpenAI forms": Cases(250, 10_000),

@@ -131,6 +131,21 @@ CONFIG: Final = st.fixed_dictionaries(
         "model": LETTERS,
     },
 )
+DEEPGRAM: Final = st.one_of(
+    st.sampled_from(["KeepAlive", "Finalize", "Finalize", "CloseStream"]).map(said),
+    st.fixed_dictionaries({"channel": st.integers(-1, 2) | SCALARS}).map(lambda fields: said("Finalize", fields)),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "keyterms": st.lists(LETTERS, max_size=3) | VALUES,
+            "features": VALUES | st.just({"numerals": False}),
+        },
+    ).map(lambda fields: said("Configure", fields)),
+)
+DEEPGRAM_NAMES: Final = st.sampled_from(
+    "encoding sample_rate channels multichannel interim_results endpointing utterance_end_ms vad_events keyterm tag "
+    "keywords extra mip_opt_out model language punctuate diarize redact callback utterances utt_split paragraphs".split()
+)
 VOSK: Final = st.one_of(
     CONFIG.map(lambda config: json.dumps({"config": config})),
     st.sampled_from(['{"eof" : 1}', '{"reset" : 1}', '{"reset":1}', '{"eof": 0}', '{"reset": "no"}']),
@@ -143,6 +158,8 @@ _VALUE: Final = (
     | st.integers(1, 20_000).map(lambda letters: "x" * letters)
 )
 _NAME: Final = KEYS | st.sampled_from(["format", "sample_width", "rate", "lang"]) | LETTERS
+_DEEPGRAMS: Final = st.sampled_from(["linear16", "opus", "10", "300", "a:b", "kitchen:2", "kitchen:-1", "0.5", "nan"])
+DEEPGRAM_QUERIES: Final = st.lists(st.tuples(DEEPGRAM_NAMES | LETTERS, _DEEPGRAMS | _VALUE), max_size=6)
 QUERIES: Final = st.lists(st.tuples(_NAME, _VALUE), max_size=5)
 FORMS: Final = st.lists(
     st.tuples(

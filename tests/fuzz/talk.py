@@ -39,6 +39,7 @@ from stt_server.messages import (
 from stt_server.messages import Final as Utterance
 from stt_server.protocols import kept
 from stt_server.protocols.codec import MAX_REASON_BYTES, Reply, close_reason
+from stt_server.protocols.deepgram import DeepgramCodec, parse_query
 from stt_server.protocols.native import NativeCodec
 from stt_server.protocols.vosk import VoskCodec
 from tests.fuzz.held import held_bytes
@@ -285,3 +286,24 @@ class VoskTalk(Talk):
         if not self.failed:
             assert self.replies == sum(not isinstance(command, Open) for command in self.commands)
             assert " ".join(self._read) == " ".join(self._told)
+
+
+class DeepgramTalk(Talk):
+    """Results tile the audio, whatever the session says of its times."""
+
+    def __init__(self, query: Sequence[tuple[str, str]] = (), sounds: Sequence[Event] = SOUNDS) -> None:
+        super().__init__(DeepgramCodec(parse_query(query, live=True), "0", "now"), sounds)
+        self._told_s = 0.0
+        self.connects(sum(len(name) + len(value) for name, value in query))
+
+    def due(self, event: Event) -> int:
+        return int(isinstance(event, Utterance | Finished))
+
+    def check(self, message: dict[str, Any]) -> None:
+        if message["type"] == "Results":
+            assert message["start"] == self._told_s
+            assert message["duration"] >= 0
+            if message["is_final"]:
+                self._told_s = round(message["start"] + message["duration"], 3)
+        else:
+            assert message["type"] in {"Metadata", "ConfigureSuccess", "ConfigureFailure", "Error"}

@@ -14,7 +14,7 @@ from stt_server.errors import Busy, Internal, TimedOut, TooLarge, Unavailable
 from tests.fuzz import inputs
 from tests.fuzz.budget import both_runs, counted, drawn, play, played
 from tests.fuzz.bulk import converse
-from tests.fuzz.talk import SOUNDS, NativeTalk, Talk, VoskTalk
+from tests.fuzz.talk import SOUNDS, DeepgramTalk, NativeTalk, Talk, VoskTalk
 
 STEPS = 14
 FAULTS = [kind("why") for kind in (Busy, Internal, TimedOut, TooLarge, Unavailable)]
@@ -95,6 +95,22 @@ class NativeConversation(Conversation):
         self.talk.resumes(seq)
 
 
+class DeepgramConversation(Conversation):
+    name = "Deepgram conversations"
+
+    @initialize(query=st.sampled_from(["", "keyterm=a", "encoding=mulaw&sample_rate=8000"]), sounds=HEARS)
+    def connect(self, query, sounds) -> None:
+        self.talk = DeepgramTalk(parse_qsl(query), sounds)
+
+    @rule(message=inputs.DEEPGRAM)
+    def valid(self, message: str) -> None:
+        self.say(message)
+
+    @rule(message=inputs.DEEPGRAM.flatmap(inputs.damaged))
+    def damaged(self, message: str) -> None:
+        self.say(message)
+
+
 class VoskConversation(Conversation):
     name = "vosk conversations"
 
@@ -112,7 +128,9 @@ class VoskConversation(Conversation):
 
 
 @both_runs
-@pytest.mark.parametrize("machine", [NativeConversation, VoskConversation], ids=lambda machine: machine.name)
+@pytest.mark.parametrize(
+    "machine", [NativeConversation, DeepgramConversation, VoskConversation], ids=lambda machine: machine.name
+)
 def test_any_conversation_keeps_the_protocol(machine: type[Conversation], nightly: bool):
     with counted(machine.name, nightly=nightly):
         run_state_machine_as_test(machine, settings=drawn(machine.name, nightly=nightly, steps=STEPS))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stt_server.errors import EarloopError
 from stt_server.messages import AudioSpec, Final, Transcript
-from stt_server.protocols import openai, stt
+from stt_server.protocols import deepgram, openai, stt
 from stt_server.speech.sniff import sniff
 from tests.fuzz import inputs
 from tests.fuzz.budget import both_runs, counted, drawn, played
@@ -42,6 +42,29 @@ def test_any_stt_request_is_a_file_raw_audio_or_a_typed_error(nightly: bool):
             assert len(body) <= REFUSAL_BYTES
         else:
             assert spec is None or spec == AudioSpec("s16le", spec.sample_rate, 1)
+
+    with counted(name, nightly=nightly):
+        check()
+
+
+@both_runs
+def test_any_deepgram_query_is_understood_or_a_typed_error_in_its_shape(nightly: bool):
+    name = "Deepgram queries"
+
+    @drawn(name, nightly=nightly)
+    @given(query=inputs.DEEPGRAM_QUERIES, live=st.booleans())
+    def check(query: list[tuple[str, str]], live: bool) -> None:
+        played[name] += 1
+        try:
+            asked = deepgram.parse_query(query, live=live)
+        except EarloopError as error:
+            body, headers = deepgram.refusal(error, "an id")
+            assert set(json.loads(body.encode("utf-8"))) == {"category", "message", "details", "request_id"}
+            assert all(value.isascii() and value.isprintable() for value in headers.values())
+            assert len(body) <= REFUSAL_BYTES
+        else:
+            for heard in ((SPOKEN,), (SPOKEN, SPOKEN)):
+                json.loads(deepgram.answer(asked, deepgram.Request("an id", "", ""), heard).encode("utf-8"))
 
     with counted(name, nightly=nightly):
         check()

@@ -138,7 +138,11 @@ class Settings(BaseSettings):
     engines: int = Field(1, ge=1, le=64, description="Inference threads, each with its own batcher")
     threads: int = Field(1, ge=1, le=64, description="Threads inside one call of the acoustic model")
     max_models: int = Field(
-        8, ge=2, le=1000, description="Models loaded at once: the live one, and those that other routes lead to"
+        8,
+        ge=2,
+        le=1000,
+        description="Models loaded at once: the live one, those that other routes lead to, and of contributors' own ones "
+        "those of who spoke last",
     )
     max_streams: int = Field(64, ge=1, description="Live streams at once; the next is refused with 503")
     max_uploads: int = Field(8, ge=1, description="Uploaded files recognised at once; the next is refused with 503")

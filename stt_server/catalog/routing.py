@@ -65,6 +65,12 @@ def choose(facts: Facts, routes: Sequence[Route], thrown: float) -> Choice:
     return Choice(answering.model_id, shadow.model_id)
 
 
+def has_own(facts: Facts, routes: Sequence[Route]) -> bool:
+    """Whether a session is for its contributor's own model by these routes, be that loaded or not."""
+    table = {(route.kind, route.key): route for route in routes}
+    return _by_name(facts, table) is None and _by_person(facts, table) is not None
+
+
 def _by_name(facts: Facts, table: dict[tuple[str, str], Route]) -> Route | None:
     return table.get((Kind.NAME, facts.model)) if facts.model else None
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from stt_server.engine.admission import Place
     from stt_server.engine.batcher import Outcome
+    from stt_server.engine.interface import Recognizer
     from stt_server.engine.limits import Limits
     from stt_server.engine.lineup import Pick
     from stt_server.engine.shadow import Shadow
@@ -144,6 +145,11 @@ class Engine:
     @property
     def open_streams(self) -> int:
         return len(self._running)
+
+    @property
+    def recognizers(self) -> list[Recognizer]:
+        """Those that streams are heard with now, each once."""
+        return list({id(lane.recognizer): lane.recognizer for lane in self._running}.values())
 
     @property
     def lag_s(self) -> float:

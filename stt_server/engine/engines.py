@@ -36,6 +36,7 @@ class Engines:
     def __init__(self, lineup: Lineup, limits: Limits, metrics: Metrics, *, count: int = 1) -> None:
         self.lineup = lineup
         self.compared: Callable[[Shadow], None] = lambda shadow: None  # told of shadows that heard everything
+        self.spoke: Callable[[str], None] = lambda person: None  # told of contributors who have a model of their own
         self._caller: Callable[[], Caller] = Caller
         self._complete: Callable[[Open], Open] = lambda options: options
         self._metrics = metrics
@@ -79,6 +80,8 @@ class Engines:
         engine = min(self._alive(), key=_burden)
         pick = self.lineup.pick(name, options, self._caller())
         session = engine.open(name, replace(options, model=None), pick, place)
+        if pick.speaker:
+            self.spoke(pick.speaker)
         for watcher in self._watchers:
             watcher(session)
         return session
@@ -130,6 +133,12 @@ class Engines:
     def loads(self) -> tuple[Load, ...]:
         """What decides, engine by engine, whether more may come."""
         return tuple(engine.load for engine in self._engines)
+
+    @property
+    def busy(self) -> set[str]:
+        """By id, the models of the line-up that streams are heard with now."""
+        used = [model for engine in self._engines for model in engine.recognizers]
+        return {ident for ident, model in self.lineup.models.items() if any(model is each for each in used)}
 
     @property
     def recognizer(self) -> Recognizer:

@@ -4,6 +4,7 @@
                                                │ fails: the route keeps the model it had; alarm
     ended streams ──► Trial.verdict ──► the canary's route is dropped, by `server`, with the reason
     whole shadows ──► counts of words, in a thread ──► shadow_days
+    who spoke ──► contributors' own models that wait for it, in the place of those silent longest (residence.py)
 
 A revision is worked through once. What failed is tried again when the routes change, and when the server starts.
 PostgreSQL tells of changes; SQLite's newest revision is looked at twice a second.
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from stt_server.engine.disagreement import disagreement
 from stt_server.engine.lineup import Catalog, Lineup
+from stt_server.engine.residence import Residence, residence
 from stt_server.errors import EarloopError, Unavailable
 from stt_server.logs import EventLog
 from stt_server.store import audit, models, routes, shadow_days
@@ -45,6 +47,7 @@ ANSWER_S: Final = 30.0  # more than a database's own deadlines
 RETRY_S: Final = 1.0
 CLOSE_S: Final = 10.0
 MOST_SHADOWS: Final = 64  # sessions whose shadows are not counted yet
+MOST_SPEAKERS: Final = 10_000  # contributors of whom is known when they spoke
 _URGENCY: Final = (Kind.LIVE, Kind.CANARY, Kind.LANGUAGE, Kind.NAME, Kind.SHADOW, Kind.PERSON)
 
 log = EventLog("hotswap")
@@ -60,11 +63,14 @@ class Follower:
         self._listener = ThreadPoolExecutor(1, thread_name_prefix="earloop-catalog")
         self._retired: list[tuple[str, weakref.ref[Recognizer]]] = []
         self._shadows: deque[Shadow] = deque()
+        self._spoke: dict[str, None] = {}  # contributors with a model of their own, who spoke last at the end
+        self._asked: set[str] = set()  # those of them whose model was not there
         self._out = False  # the database could not be reached last time
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         self._engines.compared = self._compared
+        self._engines.spoke = self._speaks
         self._loader.give_way()
         self._note(self._engines.lineup)
         self._task = asyncio.create_task(self._follow())
@@ -84,6 +90,8 @@ class Follower:
             try:
                 if await self._revision() != self._engines.lineup.revision:
                     await self._go_over()
+                elif self._asked:
+                    await self._take_in()
                 await self._judge()
                 await self._count()
                 self._well()
@@ -105,9 +113,41 @@ class Follower:
             raise Unavailable(f"The database told nothing of its catalog for {ANSWER_S:g} s.") from None
 
     async def _go_over(self) -> None:
-        before = self._engines.lineup
-        catalog = await self._database.run(read_catalog)
-        self._swap(await line_up(before, catalog, self._loader, self._most, swap=self._swap))
+        before, catalog = self._engines.lineup, await self._database.run(read_catalog)
+        self._asked.clear()
+        self._swap(await line_up(before, catalog, self._residence(catalog), self._loader, swap=self._swap))
+
+    async def _take_in(self) -> None:
+        """Load own models of contributors who spoke without; others', who have been silent longest, go before."""
+        before, catalog = self._engines.lineup, await self._database.run(read_catalog)
+        if catalog.revision != before.revision:
+            return await self._go_over()
+        found = self._residence(catalog)
+        theirs = {route.model_id for route in catalog.routes if route.kind == Kind.PERSON and route.key in self._asked}
+        self._asked.clear()
+        new = tuple(model for model in found.loaded if model.id in theirs - before.models.keys())
+        if not new:  # streams are heard with all the others
+            return None
+        out, alarm = {route.model_id for route in found.waiting}, before.alarm
+        kept = {ident: model for ident, model in before.models.items() if ident not in out}
+        self._swap(before.after(catalog, kept, alarm, found.waiting))
+        del before  # it holds the models that go
+        await self._free()
+        taken = await line_up(self._engines.lineup, catalog, replace(found, loaded=new, beyond=()), self._loader)
+        self._swap(replace(taken, alarm="; ".join(filter(None, (alarm, taken.alarm)))))
+        return None
+
+    def _residence(self, catalog: Catalog) -> Residence:
+        return residence(catalog, self._most, list(reversed(self._spoke)), self._engines.busy)
+
+    def _speaks(self, person: str) -> None:
+        """A stream was opened by somebody who has a model of their own."""
+        self._spoke.pop(person, None)
+        self._spoke[person] = None
+        if len(self._spoke) > MOST_SPEAKERS:
+            del self._spoke[next(iter(self._spoke))]
+        if any(route.key == person for route in self._engines.lineup.waiting):
+            self._asked.add(person)
 
     def _swap(self, lineup: Lineup) -> None:
         """The one assignment; from here on new sessions are heard by these models."""
@@ -192,15 +232,19 @@ async def first_lineup(database: Database, loader: Loader, own: Model, most: int
             raise
         live, heard_by = own, await loader.load(own)
     before = Lineup((routes.Route(Kind.LIVE, "", live.id, 1.0, live.language),), {live.id: heard_by})
-    return await line_up(before, catalog, loader, most)
+    return await line_up(before, catalog, residence(catalog, most), loader)
 
 
 async def line_up(
-    before: Lineup, catalog: Catalog, loader: Loader, most: int, swap: Callable[[Lineup], None] = lambda lineup: None
+    before: Lineup,
+    catalog: Catalog,
+    chosen: Residence,
+    loader: Loader,
+    swap: Callable[[Lineup], None] = lambda lineup: None,
 ) -> Lineup:
-    """The catalog's line-up, with every model that loads; `swap` is given one that has the live model already."""
+    """The catalog's line-up, with every chosen model that loads; `swap` gets one that has the live model already."""
     loaded, failed = dict(before.models), []
-    for model in catalog.models[:most]:
+    for model in chosen.loaded:
         if model.id in loaded:
             continue
         try:
@@ -210,8 +254,8 @@ async def line_up(
             failed.append(model.ref)
         else:
             if model.id == _live_id(catalog):
-                swap(replace(before.after(catalog, loaded), revision=before.revision))
-    return before.after(catalog, loaded, _alarm(failed, [model.ref for model in catalog.models[most:]]))
+                swap(replace(before.after(catalog, loaded, "", chosen.waiting), revision=before.revision))
+    return before.after(catalog, loaded, _alarm(failed, [model.ref for model in chosen.beyond]), chosen.waiting)
 
 
 def _alarm(failed: Sequence[str], beyond: Sequence[str]) -> str:

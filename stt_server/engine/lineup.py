@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from stt_server.catalog.routing import Facts, choose, dice, primary, tag
+from stt_server.catalog.routing import Facts, choose, dice, has_own, primary, tag
 from stt_server.engine.trial import Tally, Trial
 from stt_server.errors import BadOption
 from stt_server.store.routes import Kind, Route
@@ -45,12 +45,15 @@ class Catalog:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """What a session is opened with. `ids` are those of the shadow and of the model that answers."""
+    """What a session is opened with. `ids` are those of the shadow and of the model that answers; `speaker` is the
+    contributor whose own model would hear it, if it were loaded. "" where they have none.
+    """
 
     recognizer: Recognizer
     shadow: Recognizer | None = None
     ids: tuple[str, str] = ("", "")
     tally: Tally | None = None
+    speaker: str = ""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -58,6 +61,7 @@ class Lineup:
     """Routes whose models are all loaded, by the model's id in the catalog; one of them is live.
 
     `revision` is the catalog's. `alarm` says what is wrong, such as models that did not load; "" where all is well.
+    `waiting` are routes of contributors whose own models are loaded when they speak; till then the live one hears them.
     """
 
     routes: tuple[Route, ...]
@@ -65,6 +69,7 @@ class Lineup:
     revision: int = 0
     alarm: str = ""
     trial: Trial | None = None
+    waiting: tuple[Route, ...] = ()
     _live: Recognizer = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -91,7 +96,7 @@ class Lineup:
     @property
     def personal(self) -> bool:
         """Whether anybody has a model of their own."""
-        return any(route.kind == Kind.PERSON for route in self.routes)
+        return bool(self.waiting) or any(route.kind == Kind.PERSON for route in self.routes)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,17 +107,21 @@ class Lineup:
                 found[route.key if route.kind == Kind.NAME else self.models[route.model_id].name] = None
         return tuple(found)
 
-    def after(self, catalog: Catalog, models: Mapping[str, Recognizer], alarm: str = "") -> Lineup:
+    def after(
+        self, catalog: Catalog, models: Mapping[str, Recognizer], alarm: str = "", waiting: tuple[Route, ...] = ()
+    ) -> Lineup:
         """The line-up of these routes with these models. A route whose model is not among them stays as it is here,
-        and where there is none here, its sessions are the live model's.
+        and where there is none here, or it is `waiting`, its sessions are the live model's.
         """
         before = {(route.kind, route.key): route for route in self.routes}
         standing = (
-            route if route.model_id in models else before.get((route.kind, route.key)) for route in catalog.routes
+            route if route.model_id in models else before.get((route.kind, route.key))
+            for route in catalog.routes
+            if route not in waiting
         )
         routes = tuple(route for route in standing if route is not None and route.model_id in models)
         used = {route.model_id: models[route.model_id] for route in routes}
-        return Lineup(routes, used, catalog.revision, alarm, self._trial_among(routes))
+        return Lineup(routes, used, catalog.revision, alarm, self._trial_among(routes), waiting)
 
     def _trial_among(self, routes: Sequence[Route]) -> Trial | None:
         """That of the canary in these routes, begun anew where it or the live model is another one."""
@@ -134,7 +143,12 @@ class Lineup:
         choice = choose(facts, self.routes, dice(session))
         shadow = self.models[choice.shadow_id] if choice.shadow_id is not None else None
         tally = self.trial.tally_of(choice.model_id) if self.trial else None
-        return Pick(self.models[choice.model_id], shadow, (choice.shadow_id or "", choice.model_id), tally)
+        ids, speaker = (choice.shadow_id or "", choice.model_id), self._speaker(facts)
+        return Pick(self.models[choice.model_id], shadow, ids, tally, speaker)
+
+    def _speaker(self, facts: Facts) -> str:
+        own = facts.person if facts.person and self.personal else ""
+        return own if own and has_own(facts, (*self.routes, *self.waiting)) else ""
 
     def _has_route(self, name: str) -> bool:
         return any(route.kind == Kind.NAME and route.key == name for route in self.routes)

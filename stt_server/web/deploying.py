@@ -121,7 +121,7 @@ def _routes_of(connection: Connection, model: CustomModel) -> list[Route]:
 
 def _check_loaded(connection: Connection, most: int) -> None:
     """Raises LimitReached where servers would have to load more models than they do, and one of them would be none."""
-    if len({route.model_id for route in routes.every(connection)}) > most:
+    if len({route.model_id for route in routes.every(connection) if route.kind != Kind.PERSON}) > most:
         raise LimitReached(
             f"The server answers with {most} models at once; have one of them taken back, or its `max_models` raised.",
             retry_after_s=RETRY_S,

@@ -111,8 +111,11 @@ def live(database: Database, version: str, **more) -> None:
 async def server(database: Database, shelf: Shelf | None = None, own=None, most: int = 8) -> AsyncIterator[Server]:
     shelf, metrics = shelf or Shelf(), Metrics()
     loader = Loader(shelf)
-    lineup = await first_lineup(database, loader, own or add(database, "toy", "own"), most)
-    engines = Engines(lineup, replace(SMALL, max_streams=200), metrics)
+    engines = Engines(  # which alone holds its line-up, as in the server
+        await first_lineup(database, loader, own or add(database, "toy", "own"), most),
+        replace(SMALL, max_streams=200),
+        metrics,
+    )
     follower = Follower(database, engines, loader, metrics, most)
     engines.start()
     follower.start()
@@ -208,6 +211,60 @@ async def test_more_routes_than_models_may_be_loaded_are_an_alarm_and_the_live_o
         assert running.shelf.asked == ["1", "a"]
         assert running.engines.lineup.alarm == "more than may be loaded: toy@b, toy@c"
         assert running.engines.models == ("toy", "a")
+
+
+def own(database: Database, *people: str) -> None:
+    """Models of their own, each called as its contributor."""
+    for person in people:
+        live(database, person, kind="person", key=person)
+
+
+def spoken_by(running: Server, person: str) -> str:
+    """The version of the model that somebody's next stream is opened with; it stays open."""
+    running.engines.identify(lambda: Caller(person=person))
+    return running.engines.open(options()).recognizer.version
+
+
+async def test_contributors_own_models_beyond_the_bound_are_loaded_when_they_speak_for_those_silent_longest(file):
+    live(file, "1")
+    own(file, "ann", "bob", "eve")
+    async with server(file, most=3) as running:
+        assert running.shelf.asked == ["1", "ann", "bob"]
+        assert not running.engines.lineup.alarm, "that one waits is nothing wrong"
+        running.engines.identify(lambda: Caller(person="ann"))
+        assert (await running.hears())[0].version == "toy ann"
+        running.engines.identify(lambda: Caller(person="eve"))
+        assert (await running.hears())[0].version == "toy 1", "hers is not there yet: no stream waits for a model"
+        await until(lambda: "eve" in running.shelf.asked)
+        await until(lambda: not running.engines.lineup.waiting or running.engines.lineup.waiting[0].key == "bob")
+        await until(lambda: len(running.engines.lineup.models) == 3)
+        assert (await running.hears())[0].version == "toy eve"
+        assert spoken_by(running, "ann") == "toy ann", "bob has been silent longer"
+        running.shelf.made.clear()
+        await until(lambda: not running.follower._retired)
+
+
+async def test_a_contributor_who_speaks_keeps_the_model_and_others_get_the_live_one_meanwhile(file):
+    live(file, "1")
+    own(file, "ann", "bob")
+    async with server(file, most=2) as running:
+        assert spoken_by(running, "ann") == "toy ann"
+        assert spoken_by(running, "bob") == "toy 1"
+        await until(lambda: not running.follower._asked)
+        assert spoken_by(running, "bob") == "toy 1", "ann's stream is still open"
+        assert running.shelf.asked == ["1", "ann"]
+
+
+async def test_an_own_model_that_does_not_load_is_an_alarm_and_not_tried_at_every_word(file):
+    live(file, "1")
+    own(file, "ann", "bob")
+    async with server(file, Shelf(broken={"bob"}), most=2) as running:
+        for _ in range(3):
+            running.engines.identify(lambda: Caller(person="bob"))
+            assert (await running.hears())[0].version == "toy 1"
+            await until(lambda: running.engines.lineup.alarm)
+        assert running.shelf.asked == ["1", "ann", "bob"]
+        assert running.engines.lineup.alarm == "did not load: toy@bob"
 
 
 async def test_a_model_that_nothing_leads_to_any_more_is_freed_and_counted(file):

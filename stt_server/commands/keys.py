@@ -1,4 +1,4 @@
-"""`earloop keys create|list|set|revoke`: who may use the server. Works beside a running one, which follows in seconds."""
+"""`earloop keys create|list|set|revoke`: who may use the server. A running one follows in seconds."""
 
 from __future__ import annotations
 

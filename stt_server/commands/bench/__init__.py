@@ -3,6 +3,7 @@
 `earloop bench memory`: what its memory is made of.
 `earloop bench swap`: what it costs those who speak when one model takes over from another.
 `earloop bench decoder`: our decoders and others' on the same posteriors, without a server.
+`earloop bench vocabulary`: how well a household's names are heard, with its vocabulary and without.
 """
 
 from __future__ import annotations

@@ -1,0 +1,83 @@
+"""The environments in which real assistants run: packages of theirs by pip, our plugins beside, nothing of Earloop."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.web.conftest import Server
+
+PROGRAMS = Path(__file__).parent / "programs"
+PLUGINS = Path(__file__).parents[2] / "plugins"
+PROGRAM_S = 400
+
+
+def pip(*arguments: str | Path, python: str | Path = sys.executable) -> None:
+    """Fails with what pip said. It is asked of the network, as .ci/run asks it, and there is no test without it."""
+    command = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1500, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def packages(cache: pytest.Cache, pinned: Path) -> Path:
+    """A folder with these packages, as pinned; pytest caches it. Their versions are resolved already: seconds."""
+    name = f"{pinned.stem}-{hashlib.sha256(pinned.read_bytes()).hexdigest()[:12]}"
+    kept = cache.mkdir("assistants")
+    if not (kept / name).is_dir():
+        with tempfile.TemporaryDirectory(dir=kept) as part:
+            pip("install", "--no-deps", "--no-compile", "--target", f"{part}/packages", "--requirement", pinned)
+            with suppress(OSError):  # not empty: another run of the tests was faster
+                Path(part, "packages").replace(kept / name)
+    return kept / name
+
+
+def plugin_installed(name: str, into: Path) -> Path:
+    """A plugin as pip installs it, from a copy, since building writes into the tree."""
+    copy = into / "source"
+    shutil.copytree(PLUGINS / name, copy)
+    pip("install", "--no-deps", "--no-compile", "--target", into / "plugin", copy)
+    return into / "plugin"
+
+
+def environment(home: Path, *path: Path) -> dict[str, str]:
+    """A home of its own, so that nobody's configuration is read or written."""
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "LANG", "TMPDIR"}}
+    folders = {f"XDG_{each}_HOME": str(home / each.lower()) for each in ("CONFIG", "DATA", "STATE", "CACHE")}
+    return {**kept, **folders, "HOME": str(home), "PYTHONPATH": os.pathsep.join(map(str, path))}
+
+
+async def outcome(python: list[str], program: str, server: Server, wav: bytes, home: Path, *path: Path) -> Any:
+    """What a program of `programs/` found out about this server with this recording."""
+    clip, out = home / "clip.wav", home / "out.json"
+    clip.write_bytes(wav)
+    process = await asyncio.create_subprocess_exec(
+        *python,
+        str(PROGRAMS / program),
+        server.url,
+        str(clip),
+        str(out),
+        env=environment(home, *path),
+        cwd=home,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(PROGRAM_S):
+            said, _ = await process.communicate()
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+    assert process.returncode == 0, said.decode(errors="replace")[-4000:]
+    return json.loads(out.read_text(encoding="utf-8"))

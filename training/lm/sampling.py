@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from training.lm.arpa import ArpaModel
 
 Key = tuple[int, ...]
-TRIES = 100  # for a sentence of the length that is wanted
+TRIES = 100  # for a sentence of the length that is wanted, and for a word that a context lacks
 
 
 class Sampler:
@@ -58,6 +58,9 @@ class Sampler:
         drawn = dice.random() * (1.0 if context else upto[-1])  # nothing is shorter than no context
         if drawn < upto[-1]:
             return own[bisect(upto, drawn)]
-        while (word := self._next(dice, context[1:])) in own:
-            pass
-        return word
+        for _ in range(TRIES):
+            word = self._next(dice, context[1:])
+            if word not in own:
+                return word
+        # It has them all: what it leaves over is rounding.
+        return own[min(bisect(upto, drawn * upto[-1]), len(own) - 1)]

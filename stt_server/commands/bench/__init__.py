@@ -4,6 +4,7 @@
 `earloop bench swap`: what it costs those who speak when one model takes over from another.
 `earloop bench decoder`: our decoders and others' on the same posteriors, without a server.
 `earloop bench vocabulary`: how well a household's names are heard, with its vocabulary and without.
+`earloop bench grammar | hotwords`: what a stream's own sentences and words do to what is heard.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stt_server.commands.bench.quality import grammar, hotwords
 from stt_server.commands.credential import Key, key_of
 from stt_server.errors import NotFound
 
@@ -218,6 +220,10 @@ def swap(
         typer.echo(f"{name:<20}{value}")
     if not result.sound:
         raise typer.Exit(1)
+
+
+app.command()(grammar)
+app.command()(hotwords)
 
 
 def _check_folder(file: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""A language model for the native decoder: ARPA, plain or gzipped, or a binary form, that of LM_FORMAT.md or KenLM's."""
+"""A language model for the native decoder: ARPA, plain or gzipped, the binary form of LM_FORMAT.md, or KenLM's."""
 
 from __future__ import annotations
 

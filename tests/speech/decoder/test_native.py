@@ -1,6 +1,10 @@
+import json
 import struct
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +19,7 @@ from stt_server.speech.decoder.native import Hotwords, NativeDecoder, step_held,
 from stt_server.speech.decoder.ngram import build_search
 from tests.speech.decoder.posteriors import ALPHABET, flat, native, normal, sentence, write_arpa, written
 
+ROOT = Path(__file__).parents[3]
 EVERYTHING: dict[str, Any] = {"look_ahead": False, "margin": 1000.0, "work": 1 << 30, "labels": 1000}
 
 
@@ -235,6 +240,28 @@ def test_an_hour_of_noise_takes_no_more_memory_than_its_first_minutes(decoder):
         sizes.append(len(decoding.save()) - settled - len(decoding._read(final=True).spelled))
     assert max(sizes[5:]) <= 1.3 * max(sizes[:5])
     assert max(sizes) < 2_000_000
+
+
+def memory_of_an_hour(lm: Path, beam: int) -> tuple[list[int], int]:
+    """Bytes resident after each minute, in a process that does nothing else, and the words that were heard."""
+    command = [sys.executable, "-m", "tests.speech.decoder.hour", str(lm), str(beam)]
+    ran = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=1800)
+    told = json.loads(ran.stdout)
+    return told["bytes"], told["words"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_memory_of_an_hours_utterance_is_flat_but_for_its_text(arpa):
+    sizes, words = memory_of_an_hour(arpa, 64)
+    assert words > 3000
+    assert max(sizes[5:]) <= 1.05 * sizes[4]
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_memory_of_an_hours_utterance_is_flat_with_the_shipped_language_model():
+    sizes, _ = memory_of_an_hour(ROOT / "stt_server/bundles/en-small/lm.arpa.gz", 100)
+    assert max(sizes[5:]) <= 1.05 * sizes[4]
 
 
 def test_noise_costs_a_bounded_number_of_times_what_speech_costs(decoder):

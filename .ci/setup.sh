@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # On a machine without these, tests would be skipped; here that is a failure.
 need_programs() {
     local -A packages=([curl]=curl [espeak-ng]=espeak-ng [flite]=flite [chromium]=chromium [chromedriver]=chromium-driver)
+    packages+=([ffmpeg]=ffmpeg) # with which vosk's tool reads files
     packages+=([g++]=g++ [make]=make) # kenlm's build
     local program missing=()
     for program in "${!packages[@]}"; do

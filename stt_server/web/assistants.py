@@ -1,4 +1,4 @@
-"""Routes that assistants know from servers of their own: Mycroft's backend and OVOS's server. Rhasspy's is as `/stt`."""
+"""Routes that assistants know from servers of their own: Mycroft's backend, OVOS's server. Rhasspy's is `/stt` again."""
 
 from __future__ import annotations
 

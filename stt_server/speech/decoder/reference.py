@@ -94,7 +94,8 @@ class ReferenceDecoding:
         if self._frames > LONGEST:
             self._settle()
 
-    hold = step
+    def hold(self, logprobs_TV: LogProbs) -> None:
+        self.step(logprobs_TV)
 
     def partial(self) -> Hypothesis:
         """Greedy words behind the settled ones. Settled are those that no later partial takes back: all but the word

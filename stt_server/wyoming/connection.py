@@ -160,10 +160,16 @@ class Connection:
             await self._write([await self._desk.info()])
 
     async def _open(self, options: Open) -> None:
-        """A stream for a request. Waits for a model that is being loaded. Raises Busy, Unavailable, BadOption."""
+        """A stream for a request; a model that is being loaded is waited for. Raises Busy, Unavailable, BadOption."""
         services = await self._desk.services()
         await services.engines.make_ready(options)
-        session = self._session = services.engines.open(options)
+        place = services.engines.reserve()
+        try:
+            await services.engines.make_ready(options)
+            session = self._session = services.engines.open(options, place)
+        except BaseException:
+            place.release()
+            raise
         self._opened_at = asyncio.get_running_loop().time()
         if left_out := self._codec.wishes.left_out:
             log.info("hints_left_out", session=session.id, count=left_out, kept=len(options.hints))

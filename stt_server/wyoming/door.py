@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from stt_server.addresses import is_loopback
 from stt_server.errors import BadOption, Busy, Conflict, EarloopError
 from stt_server.logs import EventLog
+from stt_server.vocabularies.calling import CALLER, of_port
 from stt_server.wyoming.announcing import announced
 from stt_server.wyoming.connection import Connection
 from stt_server.wyoming.desk import Desk, offered, remember, remembered
@@ -52,10 +53,11 @@ async def listening(settings: Settings) -> AsyncIterator[Door]:
 
 
 class Door:
-    """All listeners and connections of one server."""
+    """All listeners and connections of one server. Raises BadOption for a vocabulary's name that cannot be."""
 
     def __init__(self, settings: Settings, desk: Desk) -> None:
         self._settings, self._desk = settings, desk
+        self._caller = of_port(settings.wyoming_vocabulary)
         self._listeners: list[asyncio.Server] = []
         self._connections: dict[Connection, asyncio.Task[None]] = {}
         self._port_host: str | None = None  # where the TCP one listens
@@ -138,6 +140,7 @@ class Door:
             self._desk.refused("connections")
             connection.refuse(Busy(f"All {bound} connections are taken; try again."))
             return
+        CALLER.set(self._caller)  # of this connection's task and those that it makes
         task = asyncio.current_task()
         assert task is not None
         self._connections[connection] = task

@@ -15,6 +15,9 @@ from stt_server.messages import AudioSpec
 from stt_server.protocols.wyoming import Frames
 from stt_server.speech.pcm import AudioFormat, encode_pcm
 from stt_server.speech.resample import resample
+from stt_server.store import vocabularies
+from stt_server.store.ring import now
+from stt_server.store.vocabularies import SHARED
 from tests.engine.toy import STEP_S, loud, quiet
 from tests.wyoming.conftest import PATIENCE_S, SAID, SPEECH, until
 
@@ -194,3 +197,22 @@ async def test_nothing_is_kept_of_what_is_said_here(start):
     assert session.options.collect is False
     assert session.witness is None
     assert session.shadow is None
+
+
+async def test_the_ports_vocabulary_is_heard_beside_the_names_that_a_client_sends(start):
+    served = await start(wyoming_vocabulary="home")
+    await served.services.store.run(_put, "home", {"entities": {"person": ["Grace"]}})
+    await served.services.vocabularies.renewed()
+    opened: list[Any] = []
+    served.services.engines.watch(opened.append)
+    async with served.client() as client:
+        await client.send(Transcribe(transcript_names=["Ada"]))
+        await client.request(loud(1))
+    (session,) = opened
+    assert "Ada" in session.options.hints
+    assert "grace" in " ".join((*session.options.hotwords, *session.options.hints)).lower()
+
+
+def _put(database: Any, name: str, body: dict[str, Any]) -> None:
+    with database.write() as connection:
+        vocabularies.put(connection, SHARED, name, body, now())

@@ -90,6 +90,7 @@ ROUTES: Final = (
     Route("POST", "/v1/audio/transcriptions", transcriptions.create, Scope.STREAM, "a recording to text, as OpenAI"),
     Route("POST", "/v1/audio/translations", transcriptions.translate, Scope.STREAM, "refused: nothing is translated"),
     Route("GET", "/v1/language-models", language_models.listed, Scope.STREAM, "those that `lm` may name; known words"),
+    Route("POST", "/v1/language-models/{name}/words", language_models.add, Scope.ADMIN, "add words to one of them"),
     Route("GET", "/v1/models/{model}", custom_models.show, Scope.STREAM, "one of them, or of my own", bare=True),
     Route("GET", "/v1/models", custom_models.listed, Scope.STREAM, "the models a client may name", bare=True),
     Route("POST", "/v1/keys", keys.create, Scope.ADMIN, "make a key; `name` in the query", bare=True),
@@ -200,6 +201,7 @@ def application(services: Services) -> web.Application:
     parking.install(app, services)
     watch(services)
     notify.install(app, services)
+    language_models.install(app)
     app.on_response_prepare.extend([page.add_headers, origins.add_headers])
     app.on_cleanup.append(settle)
     app.cleanup_ctx.append(tagging.appraise)

@@ -168,6 +168,11 @@ def _beside(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(ending) + WEIGHTS)
 
 
+def own_weights(path: Path) -> dict[str, float]:
+    """Those beside a language model's file. Raises BadInput naming what is wrong with them."""
+    return _weights(_beside(path))
+
+
 def _stamp(*paths: Path) -> Stamp:
     """By which files are known to have changed; those that are not there leave nothing."""
     marks = []

@@ -144,7 +144,7 @@ DEEPGRAM: Final = st.one_of(
 )
 DEEPGRAM_NAMES: Final = st.sampled_from(
     "encoding sample_rate channels multichannel interim_results endpointing utterance_end_ms vad_events keyterm tag "
-    "keywords extra mip_opt_out model language punctuate diarize redact callback utterances utt_split paragraphs".split()
+    "keywords extra mip_opt_out model language numerals diarize redact utterances utt_split paragraphs callback".split()
 )
 VOSK: Final = st.one_of(
     CONFIG.map(lambda config: json.dumps({"config": config})),

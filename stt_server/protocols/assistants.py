@@ -6,7 +6,7 @@
 | `/v1/deepspeech` | the same (module `mycroft_deepspeech`) | a JSON string; an array would break its listener |
 | `/stt/json` | ovos-stt-http-server | `{"text", "lang"}` for `{"audio_b64", "lang", "sample_rate", "sample_width"}` |
 | `/status` | ovos-stt-http-server | `{"status", "plugin", "lang_plugin", "gradio"}` |
-| `/lang_detect` | ovos-stt-http-server | `{"lang", "conf"}`, or 501: its client then takes the language it was set to |
+| `/lang_detect` | ovos-stt-http-server | `{"lang", "conf"}`, or an error: its client then takes the one it was set to |
 
 Sources: OpenVoiceOS/ovos-stt-http-server, MycroftAI/mycroft-core (stt/__init__.py, api/__init__.py).
 """
@@ -19,7 +19,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from stt_server.errors import BadOption
+from stt_server.errors import BadOption, Unsupported
 from stt_server.messages import AudioSpec
 from stt_server.protocols.codec import parse_object
 from stt_server.protocols.wishes import shown
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from stt_server.messages import Transcript
 
 PLUGIN: Final = "earloop"
-CANNOT_DETECT: Final = json.dumps({"error": "Which language is spoken is not detected here; name one in valid_langs."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +59,16 @@ def status(model: str) -> str:
     return json.dumps(said)
 
 
-def language_among(valid: str) -> str | None:
+def language_among(valid: str) -> str:
     """The answer of `/lang_detect` where it is known without listening: `valid`, languages with commas between, is but
-    one. Else None: which language is spoken is not detected here.
+    one. Raises Unsupported otherwise: which language is spoken is not detected here.
     """
     wanted = [each.strip() for each in valid.split(",") if each.strip()]
-    return json.dumps({"lang": wanted[0], "conf": 1.0}) if len(wanted) == 1 else None
+    if len(wanted) != 1:
+        raise Unsupported(
+            "Which language is spoken is not detected here; name the one in valid_langs.", field="valid_langs"
+        )
+    return json.dumps({"lang": wanted[0], "conf": 1.0})
 
 
 def carried(body: str) -> Carried:

@@ -1,4 +1,4 @@
-"""Routes that assistants know from servers of their own: Mycroft's backend, OVOS's server. Rhasspy's is `/stt` again."""
+"""Routes that assistants know from their own servers: Mycroft's backend, OVOS's server. Rhasspy's is `/stt` again."""
 
 from __future__ import annotations
 
@@ -52,10 +52,8 @@ async def status(request: web.Request) -> web.Response:
 
 
 async def lang_detect(request: web.Request) -> web.Response:
-    """The language, where there is but one that it can be; 501 where one would have to listen for it."""
+    """The language, where there is but one that it can be. Raises Unsupported where one would have to listen for it."""
     answer = rules.language_among(request.query.get("valid_langs", ""))
-    if answer is None:
-        return web.Response(text=rules.CANNOT_DETECT, headers={"Content-Type": stt.JSON}, status=501)
     return web.Response(text=answer, headers={"Content-Type": stt.JSON})
 
 

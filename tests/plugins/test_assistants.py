@@ -27,6 +27,7 @@ MYCROFTS = """
     requests-futures python-dateutil fasteners PyYAML lingua-franca==0.4.2 mycroft-messagebus-client==0.9.4
     adapt-parser==0.5.1 pyxdg==0.27 psutil msm==0.8.9
 """
+MYCROFTS_BARE = "padatious==0.4.8 padaos==0.1.9 petact==0.1.2 precise-runner==0.2.1 xxhash"  # without what is in C
 MYCROFT_CORE = "https://github.com/MycroftAI/mycroft-core"
 MYCROFT_COMMIT = "ab242a2c821553e6ecde0fa656f3be0331aef738"  # its last
 
@@ -47,7 +48,7 @@ def alpha(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 async def test_ovos_alpha_hears_the_same(start: Start, recognizer, alpha: str, tmp_path: Path):
     server, plugin, audio = await start(recognizer), plugin_installed("ovos", tmp_path), pcm(SENTENCE)
-    told = await outcome([alpha], "ovos.py", server, wav(audio), tmp_path, plugin)
+    told = await outcome([alpha], "run_ovos.py", server, wav(audio), tmp_path, plugin)
     check_listed(told["listed"])
     check_heard(told["heard"], await heard_natively(server, audio))
     check_failed(told["failed"])
@@ -57,7 +58,7 @@ async def test_the_voice_loop_of_ovos_hears_a_command_and_asks_its_fallback_when
     start: Start, recognizer, alpha: str, tmp_path: Path
 ):
     server, plugin, audio = await start(recognizer), plugin_installed("ovos", tmp_path), pcm(SENTENCE)
-    told = await outcome([alpha], "voice_loop.py", server, wav(audio), tmp_path, plugin)
+    told = await outcome([alpha], "run_voice_loop.py", server, wav(audio), tmp_path, plugin)
     for way in ("streaming", "batch"):
         assert told[way] == {"said": UTTERANCE, "utterances": [[SENTENCE]]}, way
     assert told["gone"] == {"said": UNKNOWN, "utterances": []}
@@ -76,4 +77,25 @@ def mycroft(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
             pytest.skip(f"{MYCROFT_CORE} cannot be cloned here; name a checkout by MYCROFT_CORE")
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True)
     assert head.stdout.strip() == MYCROFT_COMMIT
-    return made(tmp_path_factory.mktemp("mycroft-env"), *MYCROFTS.split()), checkout
+    python = made(tmp_path_factory.mktemp("mycroft-env"), *MYCROFTS.split())
+    pip("install", "--no-deps", *MYCROFTS_BARE.split(), python=python)
+    return python, checkout
+
+
+async def test_mycrofts_listener_hears_by_its_own_modules_and_by_our_plugins(
+    start: Start, recognizer, mycroft: tuple[str, Path], tmp_path: Path
+):
+    (python, checkout), server, audio = mycroft, await start(recognizer), pcm(SENTENCE)
+    plugin = plugin_installed("mycroft", tmp_path)
+    told = await outcome([python], "run_mycroft.py", server, wav(audio), tmp_path, checkout, plugin)
+    ours = "mycroft_stt_plugin_earloop."
+    engines = {
+        "deepspeech_server": "mycroft.stt.DeepSpeechServerSTT",
+        "deepspeech_stream_server": "mycroft.stt.DeepSpeechStreamServerSTT",
+        "batch": f"{ours}EarloopSTT",
+        "streaming": f"{ours}EarloopStreamingSTT",
+    }
+    for name, engine in engines.items():
+        assert told[name] == {"engine": engine, "told": [["recognizer_loop:utterance", [SENTENCE]]]}, name
+    for name in ("batch_gone", "streaming_gone"):
+        assert told[name]["told"] == [["recognizer_loop:no_internet", None], ["speak", None]], name

@@ -57,7 +57,7 @@ async def test_ovos_hears_by_our_plugins_and_by_its_own_what_the_native_client_h
 ):
     server = await start(recognizer)
     audio = pcm(SENTENCE)
-    told = await outcome([sys.executable, "-S"], "ovos.py", server, wav(audio), tmp_path, *path)
+    told = await outcome([sys.executable, "-S"], "run_ovos.py", server, wav(audio), tmp_path, *path)
     check_listed(told["listed"])
     check_heard(told["heard"], await heard_natively(server, audio))
     check_failed(told["failed"])

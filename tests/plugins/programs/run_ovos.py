@@ -1,6 +1,6 @@
 """Runs where OVOS is installed and Earloop is not: the real plugin manager with our plugins and the server's own.
 
-python ovos.py SERVER WAV OUT [GONE]: hears WAV in every way, writes what came of it to OUT as JSON.
+python run_ovos.py SERVER WAV OUT: hears WAV in every way, writes what came of it to OUT as JSON.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Runs where OVOS's alpha is installed: the real voice loop of its listener, by ovoscope, with our plugins in it.
 
-python voice_loop.py SERVER WAV OUT: what it says on the bus for each plugin, and with a server that is gone what its
-fallback engine gets to say.
+python run_voice_loop.py SERVER WAV OUT: what it says on the bus for each plugin, and with a server that is gone what
+its fallback engine gets to say.
 """
 
 import json

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from stt_server.speech.alphabet import Alphabet
     from stt_server.speech.recognizer import Recognizer
 
-ALPHAS = (0.4, 0.6, 0.8, 1.0, 1.3)
+ALPHAS = (0.4, 0.6, 0.8, 1.0)
 BETAS = (0.0, 1.5, 3.0, 4.5)
 FRAMES_PER_S = (50, 25)
 PHRASES = 1000
@@ -61,7 +61,7 @@ class Plan:
     """
 
     utterances: int = 24
-    tuning: int = 4
+    tuning: int = 12
     beam: int = 100
     clips: int = 100
     clips_tuning: int = 30
@@ -115,11 +115,13 @@ class Contest:
 def run_contest(
     plan: Plan, recognizer: Recognizer, spoken: Mapping[str, Sequence[Speech]], lm: Path, tell: Callable[[str], None]
 ) -> Contest:
-    """Measure every engine that is installed on every input; `spoken` is speech by its name, the text of the first
-    being the default of what is made up. Raises NotFound and BadInput, and Unsupported where our own was not built.
+    """Measure every engine that is installed on every input; `spoken` is speech by its name, whose texts are those
+    of what is made up as well, unless the plan has one.
+
+    Raises NotFound and BadInput, and Unsupported where our own was not built.
     """
     machine, alphabet = this_machine(), recognizer.bundle.manifest.alphabet
-    texts = glue(_sentences(plan, alphabet, next(iter(spoken.values()))))
+    texts = glue(_sentences(plan, alphabet, [each for speech in spoken.values() for each in speech]))
     if len(texts) < plan.tuning + 1:
         raise BadInput(f"The text makes {len(texts)} utterances of 10 s; give --text with more sentences.")
     heard, tuned_on = texts[plan.tuning :][: plan.utterances], texts[: plan.tuning]

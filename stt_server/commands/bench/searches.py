@@ -5,9 +5,9 @@ asked for a whole utterance, which is all that its released version can do, and 
 a server wants them, it must hear with each step all over again what came before (`InSteps`). `flashlight` is
 flashlight-text's lexicon decoder: it knows no words but the language model's either.
 
-All search with the same beam. Labels are tried in a frame above a log-probability of -5, pyctcdecode's own bound. Not so
-flashlight: it tries the best eight however unlikely. So `native closed`, its rival, looks further down as well: where
-a letter was all but missed, that decides which words are found at all.
+All search with the same beam. Labels are tried in a frame above a log-probability of -5, pyctcdecode's own bound. Not
+so flashlight: it tries the best eight however unlikely. So does `native closed`, its rival, down to -10: where a letter
+was all but missed, that decides which words are found at all.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 LN10 = 2.302585092994046
 STEP_S = 0.1
-CLOSED = Search(closed=True, least_logprob=-7.0)
+CLOSED = Search(closed=True, deep=8)
 
 
 @dataclass(frozen=True, slots=True)

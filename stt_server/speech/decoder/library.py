@@ -18,7 +18,7 @@ from stt_server.errors import Unsupported
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ABI = 3  # of native.cpp
+ABI = 4  # of native.cpp
 ERROR_BYTES = 256
 
 _P, _I32, _I64, _BYTES, _F64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_char_p, ctypes.c_double
@@ -40,6 +40,8 @@ class Weights(ctypes.Structure):
         ("work", _I32),
         ("closed", _I32),
         ("look_ahead", _I32),
+        ("deep", _I32),
+        ("deep_logprob", ctypes.c_float),
         ("trust", ctypes.c_float * 4),
     )
 

@@ -36,7 +36,7 @@
 
 namespace {
 
-constexpr int ABI = 3;                    // native.py refuses a library with another
+constexpr int ABI = 4;                    // native.py refuses a library with another
 constexpr int MAX_ORDER = 6;              // of n-grams
 constexpr int HISTORY = 8;                // words by which prefixes are told apart; what lies before is the better one's
 constexpr int RATE_EVERY = 8;             // frames after which the last words' confidence is measured anew
@@ -597,6 +597,8 @@ extern "C" struct EarloopWeights {
     int32_t work;         // extensions tried in a frame at most: the worse prefixes are not extended where it is flat
     int32_t closed;       // no words but the model's
     int32_t look_ahead;
+    int32_t deep;         // so many labels of a frame are tried above `deep_logprob`, where fewer are above `least_logprob`
+    float deep_logprob;
     float trust[4];       // what a word's confidence is made of: see `Stream::trusted`; 0, 1, 0, 0 is the posterior itself
 };
 
@@ -767,7 +769,7 @@ private:
 
     // Work space of a frame.
     std::vector<float> probability_;  // of labels, 0 but for those in `labels_`
-    std::vector<uint32_t> labels_;
+    std::vector<uint32_t> labels_, deep_;
     std::vector<Candidate> candidates_;
     std::vector<std::pair<double, int32_t>> ranking_;  // score; place among the beams, then among the candidates
     std::vector<Beam> chosen_;
@@ -820,15 +822,22 @@ void Stream::choose_labels(const float* row) {
     const EarloopWeights& weights = decoder_->weights;
     const auto size = static_cast<uint32_t>(decoder_->labels.size());
     const float least = weights.least_logprob - (grammar_ ? GRAMMAR_REACH : 0);
-    labels_.clear();
+    const float least_deep = weights.deep ? std::min(least, weights.deep_logprob) : least;
+    labels_.clear(), deep_.clear();
     uint32_t best = 0;
     for (uint32_t label = 1; label < size; label++) {
         if (row[label] > least) labels_.push_back(label);
+        else if (row[label] > least_deep) deep_.push_back(label);
         if (row[label] > row[best]) best = label;
     }
-    if (best && row[best] <= least) labels_.push_back(best);
+    const auto likelier = [&](uint32_t a, uint32_t b) { return row[a] != row[b] ? row[a] > row[b] : a < b; };
+    if (const auto few = static_cast<size_t>(weights.deep); labels_.size() < few && !deep_.empty()) {
+        std::sort(deep_.begin(), deep_.end(), likelier);
+        deep_.resize(std::min(deep_.size(), few - labels_.size()));
+        labels_.insert(labels_.end(), deep_.begin(), deep_.end());
+    }
+    if (best && row[best] <= least_deep) labels_.push_back(best);
     if (const auto most = static_cast<size_t>(weights.labels); labels_.size() > most) {
-        const auto likelier = [&](uint32_t a, uint32_t b) { return row[a] != row[b] ? row[a] > row[b] : a < b; };
         std::nth_element(labels_.begin(), labels_.begin() + weights.labels, labels_.end(), likelier);
         labels_.resize(most);
     }

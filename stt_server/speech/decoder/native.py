@@ -52,6 +52,8 @@ class Search:
     work: int = 2000  # extensions tried in a frame at most
     closed: bool = False  # no words but the language model's
     look_ahead: bool = True
+    deep: int = 0  # where fewer labels than these are likely, the next likely ones are tried as well,
+    deep_logprob: float = -10.0  # down to here: finds words of a closed vocabulary whose letters were all but missed
 
 
 class NativeDecoder:
@@ -81,7 +83,8 @@ class NativeDecoder:
         self.labels = len(spellings)
         weights = Weights(
             alpha, beta, alpha * LN10 * search.oov, search.margin, search.least_logprob,
-            search.labels, search.work, search.closed, search.look_ahead, confidence.weights,
+            search.labels, search.work, search.closed, search.look_ahead, search.deep, search.deep_logprob,
+            confidence.weights,
         )  # fmt: skip
         text, ends = _joined(spellings)
         model = self.lm.handle if self.lm else None

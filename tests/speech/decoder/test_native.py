@@ -346,6 +346,15 @@ def test_an_unknown_word_is_written_where_the_vocabulary_is_open_and_never_where
     assert set(closed.split()) <= set("turn on stop light lights see sea the a at".split())
 
 
+def test_a_word_whose_letter_was_all_but_missed_is_found_by_a_search_that_looks_deep(arpa):
+    logprobs = written("turn on the", np.random.default_rng(3), 0.1)
+    frame = int(logprobs[:, ALPHABET.letters.index("n") + 1].argmax())
+    logprobs[frame - 1 : frame + 2, ALPHABET.letters.index("n") + 1] = -8.0
+    (missed, _), (found, _) = (heard(native(arpa, closed=True, deep=deep), logprobs) for deep in (0, 28))
+    assert found.final().text == "turn on the"
+    assert missed.final().text != "turn on the"
+
+
 def test_pieces_of_words_spell_what_letters_spell(arpa):
     """▁ begins a word, alone or before letters; a word may be cut into pieces in any way."""
     pieces = ["▁", "▁turn", "▁o", "n", "▁the", "▁li", "ght", "s", "l", "i", "g", "h", "t"]

@@ -2,7 +2,7 @@
 
     route_changes ── a new revision ──► load what is missing, beside the old ──► Engines.lineup = the new line-up
                                                │ fails: the route keeps the model it had; alarm
-    ended streams ──► Trial.verdict ──► the canary's route is dropped, by `server`, with the reason
+    ended streams ──► trial_counts, over all servers ──► the canary's route is dropped, by `server`, with the reason
     whole shadows ──► counts of words, in a thread ──► shadow_days
     who spoke ──► contributors' own models that wait for it, in the place of those silent longest (residence.py)
 
@@ -13,32 +13,35 @@ PostgreSQL tells of changes; SQLite's newest revision is looked at twice a secon
 from __future__ import annotations
 
 import asyncio
+import time
 import weakref
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
 from stt_server.engine.disagreement import disagreement
 from stt_server.engine.lineup import Catalog, Lineup
 from stt_server.engine.residence import Residence, residence
+from stt_server.engine.trial import Tally, judge
 from stt_server.errors import EarloopError, Unavailable
 from stt_server.logs import EventLog
-from stt_server.store import audit, models, routes, shadow_days
+from stt_server.store import audit, models, routes, shadow_days, trials
 from stt_server.store.ring import now
 from stt_server.store.routes import Action, Kind
 from stt_server.store.watching import current, wait_for_change
 from stt_server.tasks import ended, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from stt_server.engine.engines import Engines
     from stt_server.engine.interface import Recognizer
     from stt_server.engine.loading import Loader
     from stt_server.engine.shadow import Shadow
+    from stt_server.engine.trial import Trial
     from stt_server.metrics import Metrics
-    from stt_server.store.database import Database
+    from stt_server.store.database import Connection, Database
     from stt_server.store.models import Model
 
 LOOK_S: Final = 0.5  # between two looks at a database that cannot tell
@@ -47,6 +50,7 @@ ANSWER_S: Final = 30.0  # more than a database's own deadlines
 RETRY_S: Final = 1.0
 CLOSE_S: Final = 10.0
 MOST_SHADOWS: Final = 64  # sessions whose shadows are not counted yet
+JUDGE_S: Final = 2.0  # between two looks at a canary's trial
 MOST_SPEAKERS: Final = 10_000  # contributors of whom is known when they spoke
 _URGENCY: Final = (Kind.LIVE, Kind.CANARY, Kind.LANGUAGE, Kind.NAME, Kind.SHADOW, Kind.PERSON)
 
@@ -64,6 +68,7 @@ class Follower:
         self._retired: list[tuple[str, weakref.ref[Recognizer]]] = []
         self._shadows: deque[Shadow] = deque()
         self._spoke: dict[str, None] = {}  # contributors with a model of their own, who spoke last at the end
+        self._judged = -JUDGE_S  # when, last
         self._asked: set[str] = set()  # those of them whose model was not there
         self._out = False  # the database could not be reached last time
         self._task: asyncio.Task[None] | None = None
@@ -184,10 +189,14 @@ class Follower:
     # --------------------------------------------------------------------------------------------------------- judging
 
     async def _judge(self) -> None:
-        trial = self._engines.lineup.trial
-        if trial is None or (why := trial.verdict()) is None:
+        """Add what this server has counted to what others have, and hold the sums against each other."""
+        trial, moment = self._engines.lineup.trial, time.monotonic()
+        if trial is None or moment - self._judged < JUDGE_S or not (counted := trial.pending()):
             return
-        if await self._database.run(_end_canary, trial.canary_id, why):
+        self._judged = moment
+        why = await self._database.run(_judge, trial, counted)
+        trial.settled(counted)
+        if why:
             log.error("canary_rolled_back", why=why)
             self._metrics.canary_rolled_back()
 
@@ -270,22 +279,32 @@ def read_catalog(database: Database) -> Catalog:
         found = sorted(routes.every(connection), key=lambda route: _URGENCY.index(Kind(route.kind)))
         known = models.with_ids(connection, {route.model_id for route in found})
         wanted = dict.fromkeys(route.model_id for route in found)
-        return Catalog(routes.revision(connection), tuple(found), tuple(known[ident] for ident in wanted))
+        listed = tuple(known[ident] for ident in wanted)
+        return Catalog(routes.revision(connection), tuple(found), listed, trials.current(connection))
 
 
 def _live_id(catalog: Catalog) -> str:
     return next(route.model_id for route in catalog.routes if route.kind == Kind.LIVE)
 
 
-def _end_canary(database: Database, model_id: str, why: str) -> bool:
-    """Drop the canary's route, unless it leads to another model by now."""
+def _judge(database: Database, trial: Trial, counted: Mapping[str, Tally]) -> str | None:
+    """Why the canary has lost over all servers, and its route with it; None while it has not, or another did it."""
     with database.write() as connection:
-        routes.lock(connection)
-        route = routes.find(connection, Kind.CANARY)
-        if route is None or route.model_id != model_id:
-            return False
-        routes.drop(connection, route, actor=audit.SERVER, action=Action.ROLLBACK, reason=why)
-        return True
+        for ident in sorted(counted):  # in one order, so that two servers never wait for each other
+            trials.add(connection, trial.number, ident, asdict(counted[ident]))
+        canary, live = (Tally(**trials.of(connection, trial.number, each)) for each in (trial.canary_id, trial.live_id))
+        why = judge(canary, live)
+        return why if why and _end_canary(connection, trial.canary_id, why) else None
+
+
+def _end_canary(connection: Connection, model_id: str, why: str) -> bool:
+    """Drop the canary's route, unless it leads to another model by now."""
+    routes.lock(connection)
+    route = routes.find(connection, Kind.CANARY)
+    if route is None or route.model_id != model_id:
+        return False
+    routes.drop(connection, route, actor=audit.SERVER, action=Action.ROLLBACK, reason=why)
+    return True
 
 
 def _count_shadows(database: Database, shadows: Sequence[Shadow]) -> None:

@@ -41,6 +41,7 @@ class Catalog:
     revision: int
     routes: tuple[Route, ...]
     models: tuple[Model, ...]
+    trial: int = 0  # the change that began that of the canary
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +122,17 @@ class Lineup:
         )
         routes = tuple(route for route in standing if route is not None and route.model_id in models)
         used = {route.model_id: models[route.model_id] for route in routes}
-        return Lineup(routes, used, catalog.revision, alarm, self._trial_among(routes), waiting)
+        return Lineup(routes, used, catalog.revision, alarm, self._trial_among(routes, catalog.trial), waiting)
 
-    def _trial_among(self, routes: Sequence[Route]) -> Trial | None:
+    def _trial_among(self, routes: Sequence[Route], number: int) -> Trial | None:
         """That of the canary in these routes, begun anew where it or the live model is another one."""
         leads = {route.kind: route.model_id for route in routes if not route.key}
         if Kind.CANARY not in leads:
             return None
         pair = leads[Kind.CANARY], leads[Kind.LIVE]
-        same = self.trial is not None and (self.trial.canary_id, self.trial.live_id) == pair
-        return self.trial if same else Trial(*pair, Tally(), Tally())
+        now = self.trial
+        same = now is not None and (now.canary_id, now.live_id, now.number) == (*pair, number)
+        return now if same else Trial(*pair, Tally(), Tally(), number)
 
     def pick(self, session: str, options: Open, caller: Caller) -> Pick:
         """What hears this session. Raises BadOption for a model that is not there, naming those that are."""

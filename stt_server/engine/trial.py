@@ -1,6 +1,7 @@
 """A canary's trial: is it worse than the live model for those who are heard by it?
 
-Both are counted from the same moment on, in each server apart. The rule, looked at after every few finals:
+Both are counted from the same moment on, over all servers: each adds what it has counted to rows that all of them share
+(`store/trials.py`), and judges by the sums. The rule, looked at every few seconds in which something was heard:
 
 | judged | counts | when both have |
 | --- | --- | --- |
@@ -17,7 +18,7 @@ confidence are not seen here: that is the gate's task, and the shadow's.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
 
 from stt_server.errors import Internal
@@ -34,7 +35,9 @@ BOUND: Final = 4.0  # standard errors
 
 @dataclass(slots=True)
 class Tally:
-    """What came of the streams of one model. Counted on the event loop, an addition or two for each final."""
+    """What came of the streams of one model. Counted on the event loop, an addition or two for each final; the counts
+    are those of `store/trials.py`.
+    """
 
     streams: int = 0  # that ended
     failed: int = 0  # of those, by `internal`: a client's own faults say nothing of a model
@@ -60,22 +63,39 @@ class Tally:
             self.confidence += mean
             self.confidence_squared += mean * mean
 
+    def less(self, taken: Tally) -> None:
+        """What was taken is counted elsewhere."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) - getattr(taken, field.name))
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A canary and the live model that it is held against, by id, each with its tally since both were there."""
+    """A canary and the live model that it is held against, by id, each with its tally of what the rows do not have yet.
+
+    `number` is that of the change which began it.
+    """
 
     canary_id: str
     live_id: str
     canary: Tally
     live: Tally
+    number: int = 0
 
     def tally_of(self, model_id: str) -> Tally | None:
-        return {self.canary_id: self.canary, self.live_id: self.live}.get(model_id)
+        return self._tallies.get(model_id)
 
-    def verdict(self) -> str | None:
-        """Why the canary has lost, in words; None while it has not."""
-        return judge(self.canary, self.live)
+    def pending(self) -> dict[str, Tally]:
+        """What is to be added to the rows, by model; to be `settled` when it was."""
+        return {ident: replace(tally) for ident, tally in self._tallies.items() if tally != Tally()}
+
+    def settled(self, added: dict[str, Tally]) -> None:
+        for ident, tally in added.items():
+            self._tallies[ident].less(tally)
+
+    @property
+    def _tallies(self) -> dict[str, Tally]:
+        return {self.canary_id: self.canary, self.live_id: self.live}
 
 
 def judge(canary: Tally, live: Tally) -> str | None:

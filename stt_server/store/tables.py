@@ -30,6 +30,7 @@
 | `vocabularies` | names and sentences that the streams of a key are to hear, or everybody's where it is of no key |
 | `vocabulary_changes` | the last change of those; its id is what servers follow |
 | `language_models` | a language model's file by name and version; the newest of a name answers |
+| `trial_counts` | what came of the streams of a canary, or of the live model beside it, over all servers |
 """
 
 from __future__ import annotations
@@ -466,4 +467,18 @@ LANGUAGE_MODELS: Final = Table(
     Column("removed_by", String(40)),
     Column("removed_reason", Text, nullable=False),
     UniqueConstraint("name", "version"),
+)
+
+TRIAL_COUNTS: Final = Table(
+    "trial_counts",
+    METADATA,
+    Column("trial", Integer, primary_key=True, autoincrement=False),  # the change of the routes that began it
+    Column("model_id", String(32), ForeignKey("models.id"), primary_key=True),
+    Column("streams", Integer, nullable=False),  # as engine/trial.py counts
+    Column("failed", Integer, nullable=False),
+    Column("utterances", Integer, nullable=False),
+    Column("empty", Integer, nullable=False),
+    Column("worded", Integer, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("confidence_squared", Float, nullable=False),
 )

@@ -293,10 +293,6 @@ async def test_a_canary_whose_streams_fail_is_taken_back_by_the_server_with_the_
     async with server(database) as running:
         live(database, "2", kind="canary", share=0.5)
         await running.follows(database)
-
-        def failing(streams):
-            raise ZeroDivisionError
-
         running.shelf.made["2"].advance = failing  # type: ignore[method-assign]
         said = [await running.hears() for _ in range(8 * LEAST_STREAMS)]
         assert any(not isinstance(events[-1], Finished) for events in said)
@@ -307,6 +303,31 @@ async def test_a_canary_whose_streams_fail_is_taken_back_by_the_server_with_the_
         last = routes.changes(connection, 1)[0]
     assert (last.actor, last.kind, last.model_id) == ("server", "canary", None)
     assert "streams failed" in last.reason
+
+
+async def test_a_canary_is_judged_by_what_all_servers_heard_also_of_one_that_is_gone(database):
+    """Neither of the two hears enough by itself."""
+    live(database, "1")
+    live(database, "2", kind="canary", share=0.5)
+    few = 2 * LEAST_STREAMS - 1  # about half of these are the canary's
+    for last in (False, True):
+        async with server(database) as running:
+            running.shelf.made["2"].advance = failing  # type: ignore[method-assign]
+            for _ in range(few):
+                await running.hears()
+            if last:
+                await until(lambda: running.counted("canary_rollbacks_total") == 1)
+            else:
+                trial = running.engines.lineup.trial
+                assert trial is not None
+                await until(lambda of=trial: not of.pending())
+                assert running.counted("canary_rollbacks_total") == 0
+    with database.read() as connection:
+        assert "streams failed" in routes.changes(connection, 1)[0].reason
+
+
+def failing(streams):
+    raise ZeroDivisionError
 
 
 async def test_what_a_shadow_heard_is_counted_by_day_and_no_word_of_it_is_kept(database):

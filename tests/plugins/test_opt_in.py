@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ovos_stt_plugin_earloop.earloop import consent as module
@@ -38,7 +39,7 @@ def notes() -> list[Path]:
     return list(state_folder().glob("*.json")) if state_folder().exists() else []
 
 
-async def consent_of(server: Server, http, who) -> dict | None:
+async def consent_of(server: Server, http, who) -> Any:
     return (await got(server, http, "/v1/consent", who))["consent"]
 
 
@@ -73,7 +74,7 @@ async def test_it_withdraws_also_when_it_was_switched_off_while_the_assistant_di
     collecting: Server, http, words: str
 ):
     who = await newcomer(collecting, http)
-    section = {"contributor": who["X-Contributor"], "consent_version": words}
+    section: dict[str, Any] = {"contributor": who["X-Contributor"], "consent_version": words}
     await settled(ears(collecting.url, opt_in=True, **section))
     assert await consent_of(collecting, http, who)
     await settled(ears(collecting.url, opt_in=False, **section))
@@ -106,7 +107,7 @@ async def test_nothing_is_agreed_to_by_a_flag_alone(collecting: Server, http):
 
 async def test_nothing_is_agreed_to_by_words_that_were_changed_since(collecting: Server, http, caplog):
     who = await newcomer(collecting, http)
-    section = {"contributor": who["X-Contributor"], "consent_version": "0123456789ab"}
+    section: dict[str, Any] = {"contributor": who["X-Contributor"], "consent_version": "0123456789ab"}
     await settled(ears(collecting.url, opt_in=True, **section))
     assert await consent_of(collecting, http, who) is None
     assert "read them" in caplog.text

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from ovos_stt_plugin_earloop.earloop.failures import Busy, Failure, Late, Refused, Unreachable
@@ -17,7 +18,7 @@ from tests.plugins.conftest import SENTENCES, Assistant, chunks, ears, heard_nat
 from tests.web.conftest import SPEECH, Server, Start, until
 from tests.web.keys import make_key
 
-SOON = {"timeout_s": 1.0, "connect_s": 0.5, "retry_s": 0.5}
+SOON: dict[str, Any] = {"timeout_s": 1.0, "connect_s": 0.5, "retry_s": 0.5}
 LONG = (loud(3) + quiet(4)) * 4  # 4 utterances
 LA = "la la la"
 
@@ -52,10 +53,11 @@ async def test_batch_and_stream_hear_what_the_native_client_hears(real: Server, 
 
 
 async def test_a_broken_connection_is_resumed_wherever_it_breaks(server: Server):
-    for way, after in (("up", 300), ("up", 9000), ("up", 60_000), ("down", 200), ("down", 600), ("down", 1500)):
+    breaks = Break("up", 300), Break("up", 9000), Break("up", 60_000), Break("down", 200), Break("down", 1500)
+    for each in breaks:
         async with proxied(server.port) as proxy:
-            proxy.plan = [Break(way, after)]
-            assert await off_loop(ears(proxy.url).hear, LONG, 16_000, "en") == " ".join([LA] * 4), (way, after)
+            proxy.plan = [each]
+            assert await off_loop(ears(proxy.url).hear, LONG, 16_000, "en") == " ".join([LA] * 4), each
             assert proxy.connections >= 1
     await server.empty()
 

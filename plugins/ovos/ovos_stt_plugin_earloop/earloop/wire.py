@@ -76,7 +76,7 @@ class Connection:
         self.drop()
 
     def drop(self) -> None:
-        self._socket.shutdown()
+        self._socket.shutdown()  # type: ignore[no-untyped-call] # newer versions have no types for it
 
     def _send(self, data: bytes | str, opcode: int) -> None:
         try:

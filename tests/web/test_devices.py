@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,11 +12,16 @@ from stt_server.speech.recognizer import Recognizer
 from tests.bundles import spoken
 from tests.engine.toy import loud, quiet
 from tests.voices import silence
-from tests.web.conftest import PATIENCE_S, Server, Start, closed
+from tests.web.conftest import PATIENCE_S, Server, Start, closed, wav
 from tests.web.devices import DEVICES, Device
 
 SPEECH = np.frombuffer(loud(3) + quiet(3) + loud(2) + quiet(3), "<i2").astype(np.float32) / 32768  # 2 utterances
 CLIP = np.concatenate([spoken("stop", "light"), silence(1.5), spoken("yes", "no"), silence(1.5)])
+UPLOADED: dict[str, Callable[[str], str]] = {
+    "/v1/stt": lambda said: str(json.loads(said)[0]),
+    "/v1/deepspeech": lambda said: str(json.loads(said)),
+    "/client/dynamic/recognize": lambda said: str(json.loads(said)["hypotheses"][0]["utterance"]),
+}
 every_device = pytest.mark.parametrize("device", DEVICES.values(), ids=lambda device: device.name)
 OTHERS = [DEVICES[name] for name in ("vosk", "kaldi", "deepspeech", "sherpa", "realtime")]
 our_devices = pytest.mark.parametrize("device", OTHERS, ids=lambda device: device.name)
@@ -30,12 +36,18 @@ async def test_chunks_of_any_size_sent_in_a_burst_are_heard_whole(server: Server
     await server.empty()
 
 
-async def test_the_same_clip_gives_the_same_text_through_every_protocol(start: Start, recognizer: Recognizer):
+async def test_the_same_clip_gives_the_same_text_through_every_protocol(start: Start, recognizer: Recognizer, http):
     server = await start(recognizer)
-    texts = {}
+    texts, file = {}, wav((CLIP * 32767).astype("<i2").tobytes())
     for name in ("native", "vosk", "kaldi", "deepspeech", "sherpa", "realtime"):
         async with server.socket(DEVICES[name].path) as socket:
             texts[name] = " ".join(DEVICES[name].texts(await DEVICES[name].talk(socket, CLIP, 0.1)))
+    async with server.socket("/api/v1/stt") as socket:
+        await socket.send(file)
+        texts["coqui"] = json.loads(await socket.recv())["text"]
+    for path in ("/stt", "/v1/stt", "/v1/deepspeech", "/api/speech-to-text", "/client/dynamic/recognize"):
+        async with http.post(server.url + path, data=file) as answer:
+            texts[path] = UPLOADED.get(path, str)(await answer.text())
     assert texts["native"]
     assert set(texts.values()) == {texts["native"]}, texts
 

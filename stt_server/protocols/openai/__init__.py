@@ -7,6 +7,8 @@
     events      finals, one by one ─► the events of `stream=true`
     refusals    an error ─► its body
 
+    realtime    the codec of `WS /v1/realtime`; realtime_session: what such a session is set to (REALTIME.md)
+
 Sources: openai/openai-openapi (openapi.yaml) and the client openai/openai-python. A client always names a model, often
 `whisper-1`: one we do not have means the default, and the answer names what ran. What would change the shape of the
 answer and cannot be honoured is refused, since the client could not read what we send; what only tunes the hosted

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MOST_WORDS: Final = 100
 MOST_SENTENCES: Final = 1000
 RETRY_S: Final = 5.0
-IN_USE_S: Final = 10.0  # how long an answer waits until the new version is in use here
+IN_USE_S: Final = 20.0  # how long an answer waits until the new version is in use here
 ADDING: Final = web.AppKey("adding", asyncio.Lock)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import aiohttp
 import pytest
 from websockets.asyncio.client import connect
 
@@ -124,3 +125,36 @@ async def test_what_is_no_language_model_is_refused_without_a_word_of_our_folder
         async with http.post(catalog, params=query, data=b"no model") as answer:
             assert answer.status == status
             assert "/tmp" not in await answer.text()
+
+
+async def added(http, url, name, **asked):
+    patient = aiohttp.ClientTimeout(2 * PATIENCE_S)  # a process is started
+    async with http.post(f"{url}/v1/language-models/{name}/words", json=asked, timeout=patient) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_words_are_added_to_a_model_that_is_served_without_a_restart(url, http, folder):
+    write_model(estimate(["stop light", "dim lamp"], 2), folder / "shop.arpa.gz")
+    await until_listed(http, url, "", lambda each: "shop" in each)
+    status, told = await added(http, url, "shop", words=["Dimmer", "light"], like="lamp")
+    assert (status, told["added"], told["known"]) == (200, ["dimmer"], {"dimmer": True, "light": True})
+    assert told["version"] == "shop@1"
+    assert (await listed(http, url, "?word=dimmer"))["shop"]["known"] == {"dimmer": True}
+    status, again = await added(http, url, "shop", words=["dimmer"])
+    assert (status, again["added"], again["version"]) == (200, [], "shop@1"), "nothing is made of what is known"
+    status, told = await added(http, url, "shop", words=["sconce"], sentences=["the sconce is bright"], times=2)
+    assert (status, told["version"], told["known"]) == (200, "shop@2", {"sconce": True})
+    known = (await listed(http, url, "?word=dimmer&word=bright"))["shop"]["known"]
+    assert known == {"dimmer": True, "bright": True}
+
+
+async def test_words_that_cannot_be_added_are_refused_with_the_reason(url, http, folder):
+    write_model(estimate(["stop light"], 2), folder / "shop.lm")
+    await until_listed(http, url, "", lambda each: "shop" in each)
+    status, told = await added(http, url, "shop", words=["dimmer"])
+    assert (status, "needs the ARPA" in told["error"]["message"]) == (400, True)
+    for asked, field in (({"words": ["two words"]}, "words"), ({"words": ["a"], "like": "!"}, "like"), ({}, "words")):
+        status, told = await added(http, url, "shop", **asked)
+        assert (status, told["error"]["field"]) == (400, field)
+    status, told = await added(http, url, "shp", words=["dimmer"])
+    assert (status, "there is shop" in told["error"]["message"]) == (404, True)

@@ -59,7 +59,7 @@ def test_channels_are_mixed_or_apart(kind: str):
 
 def test_the_reader_is_hungry_only_when_all_that_came_is_decoded_and_taken():
     data = recording("wav", SPEECH)
-    hungry, heard = threading.Event(), []
+    hungry, heard = threading.Event(), list[int]()
     pipe = Pipe(hungry.set)
 
     def read() -> None:

@@ -3,13 +3,14 @@
 import asyncio
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 from websockets.exceptions import InvalidStatus
 
-from stt_server.protocols.deepgram import live
+from stt_server.protocols.deepgram import DeepgramCodec
 from stt_server.speech.files import read_audio
 from stt_server.speech.pcm import AudioFormat, encode_pcm
 from tests.engine.toy import loud, quiet
@@ -201,23 +202,28 @@ async def test_configuring_is_answered_once_and_changes_nothing_that_cannot_be(s
         assert spoken(await said(socket)) == ["la la la"]
 
 
-async def test_who_says_nothing_is_closed_with_deepgrams_code_and_a_keep_alive_prevents_it(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-):
-    hasty = live.Terms(
-        **{**{name: getattr(live.DeepgramCodec.terms, name) for name in live.Terms.__slots__}, "idle_s": 0.5}
-    )
-    monkeypatch.setattr(live.DeepgramCodec, "terms", hasty)
+async def test_who_says_nothing_is_closed_with_deepgrams_code(server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(DeepgramCodec, "terms", replace(DeepgramCodec.terms, idle_s=0.5))
     async with server.socket(LINEAR) as socket:
-        for _ in range(6):
-            await socket.send('{"type": "KeepAlive"}')
-            await asyncio.sleep(0.1)
-        assert socket.close_code is None
+        await socket.send('{"type": "KeepAlive"}')
         messages = await said(socket)
         code, reason = await closed(socket)
     assert code == 1011
     assert reason.startswith("NET-0001")
     assert [each["type"] for each in messages] == ["Error"]
+
+
+async def test_the_last_words_have_the_servers_time_and_not_the_clients(start: Start, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(DeepgramCodec, "terms", replace(DeepgramCodec.terms, idle_s=0.2))
+    server = await start()
+    server.toy.gate.clear()
+    async with server.socket(LINEAR) as socket:
+        await socket.send(SPEECH)
+        await socket.send(CLOSE)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.wait_closed(), 0.6)
+        server.toy.gate.set()
+        assert spoken(await said(socket)) == ["la la la"]
 
 
 @pytest.mark.parametrize("text", ["hello", '{"type": "Hello"}', "[]"])

@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 import httpx
@@ -212,6 +212,7 @@ async def test_recordings_are_answered_in_the_clients_own_types(real: Server):
         tasked = await client.listen.v1.media.transcribe_file(request=file, model="nova-3", utterances=True)
     for answer in (threaded, tasked):
         assert isinstance(answer, ListenV1Response)
+        answer = cast("Any", answer)
         best = answer.results.channels[0].alternatives[0]
         assert best.transcript == TEXT
         assert [word.word for word in best.words] == TEXT.split()

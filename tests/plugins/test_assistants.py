@@ -92,6 +92,7 @@ async def test_mycrofts_listener_hears_by_its_own_modules_and_by_our_plugins(
     engines = {
         "deepspeech_server": "mycroft.stt.DeepSpeechServerSTT",
         "deepspeech_stream_server": "mycroft.stt.DeepSpeechStreamServerSTT",
+        "kaldi": "mycroft.stt.KaldiSTT",
         "batch": f"{ours}EarloopSTT",
         "streaming": f"{ours}EarloopStreamingSTT",
     }

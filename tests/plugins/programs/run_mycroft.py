@@ -82,6 +82,7 @@ def main():
         "deepspeech_stream_server": consumed(
             "deepspeech_stream_server", {"stream_uri": f"{url}/stt?format=16K_PCM16"}, audio
         ),
+        "kaldi": consumed("kaldi", {"uri": f"{url}/client/dynamic/recognize"}, audio),
         "batch": consumed(BATCH, {"url": url, **PATIENT}, audio),
         "streaming": consumed(STREAMING, {"url": url, **PATIENT}, audio),
         "batch_gone": consumed(BATCH, {"url": gone, **HASTY}, audio),

@@ -324,3 +324,36 @@ def test_confidence_is_calibrated_on_one_split_and_measured_on_another(
     assert lm(*asked, "--limit", "1") == 5, "the file keeps what was heard of other clips"
     assert lm(*asked[:3], "--limit", "1", "--in-place") == 2
     assert "100 are needed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("\\2-grams:", "\\9-grams:", "line 21"),
+        ("ngram 1=", "ngram 1=x", "line 2"),
+        ("\\end\\", "\\2-grams:", "line "),
+        ("\tlamp", "\t", "line "),
+        ("-", "x", "line "),
+    ],
+)
+def test_every_command_names_the_line_of_a_damaged_model(
+    old: str, new: str, line: str, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """With a sentence and not a traceback, and without leaving a file behind."""
+    damaged = tmp_path / "damaged.arpa"
+    damaged.write_text(gzip.decompress(base.read_bytes()).decode().replace(old, new, 1))
+    (tmp_path / "t.txt").write_text("turn on the lamp\n")
+    made = tmp_path / "made.arpa"
+    for command in (
+        ("show", damaged),
+        ("eval", damaged, tmp_path / "t.txt"),
+        ("words", damaged, "lamp"),
+        ("mix", base, damaged, "--share", "0.5", "--output", made),
+        ("convert", damaged, "--output", tmp_path / "made.lm"),
+        ("words", damaged, "dimmer", "--add", "--output", made),
+    ):
+        assert lm(*command) == 2, command
+        told = capsys.readouterr().err
+        assert line in told
+        assert "Traceback" not in told
+    assert not [path for path in tmp_path.iterdir() if "made" in path.name]

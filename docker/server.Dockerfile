@@ -71,7 +71,9 @@ ENV PATH=/opt/earloop/bin:${PATH} \
 # Without a name or a home: nothing in the image is owned by this user but /data.
 USER 10001:10001
 VOLUME /data
+# Wyoming's port knows no keys: inside the container it opens where EARLOOP_WYOMING_HOST=0.0.0.0 says so.
 EXPOSE 2700
+EXPOSE 10300
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-I", "-S", "/opt/earloop/healthcheck.py"]

@@ -206,9 +206,15 @@ def test_the_server_runs_on_a_read_only_root_with_its_state_in_a_volume():
     assert target == FINAL.environment()["EARLOOP_DATA"]
 
 
-def test_the_server_is_published_at_its_own_port():
-    (port,) = SERVER["ports"]
+def test_the_server_is_published_at_its_own_port_and_wyoming_at_its():
+    port, wyoming = SERVER["ports"]
     assert str(port["target"]) == FINAL.environment()["EARLOOP_PORT"] == default(port["published"])
+    assert str(wyoming["target"]) == default(wyoming["published"]) == str(Settings.model_fields["wyoming_port"].default)
+    assert {str(each["target"]) for each in SERVER["ports"]} == set(FINAL.all("EXPOSE"))
+
+
+def test_wyoming_which_asks_for_no_key_opens_in_the_container_only_when_it_is_told_to():
+    assert not any("WYOMING" in name for name in FINAL.environment())
 
 
 def test_as_many_uploads_as_are_taken_at_once_fit_where_they_are_kept():

@@ -4,11 +4,16 @@ import asyncio
 import json
 
 import aiohttp
+import numpy as np
 import pytest
 
+from stt_server.errors import NotFound
 from stt_server.messages import Grammar, Open
+from stt_server.speech.decoder.library import library_path
+from stt_server.speech.pcm import AudioFormat, encode_pcm
 from stt_server.store.rights import Scope
-from tests.web.conftest import Server, closed, finals, heard, heard_until, said, wav
+from tests.voices import say, silence
+from tests.web.conftest import Server, closed, finals, heard, heard_until, said, until, wav
 from tests.web.keys import bearer, make_key
 from tests.web.listener import Listener
 
@@ -235,3 +240,43 @@ async def test_a_stream_that_is_open_keeps_what_it_opened_with(server, noting, h
         await socket.send(json.dumps({"type": "finish"}))
         async with asyncio.timeout(60):
             assert finals(await said(socket)) == ["la la la"]
+
+
+def sounded(text: str) -> bytes:
+    return encode_pcm(AudioFormat("s16le", 16_000, 1), np.concatenate([say(text, "en-us+f5", 150), silence(1.0)]))
+
+
+def knows(server: Server, name: str) -> bool:
+    try:
+        return bool(server.services.vocabularies.of(name))
+    except NotFound:
+        return False
+
+
+async def hears(server: Server, pcm: bytes, query: str = "") -> str:
+    """What a live stream of the server hears."""
+    async with server.socket(f"/v1/stream{query}") as socket:
+        await socket.send(json.dumps({"type": "open"}) if not query else json.dumps({"type": "ping"}))
+        await socket.send(pcm)
+        await socket.send(json.dumps({"type": "finish"}))
+        return " ".join(finals(await said(socket)))
+
+
+@pytest.mark.skipif(library_path() is None, reason="the native decoder was not built")
+async def test_a_name_that_is_put_at_one_server_is_heard_by_a_live_stream_of_another(start, recognizer, http):
+    here, there = await start(recognizer), await start(recognizer)
+    command, other = sounded("turn on the sconce"), sounded("the weather is nice today")
+    assert "sconce" not in await hears(there, command)
+    names = {"device": ["sconce", "soundbar"], "room": ["scullery"]}
+    status, made = await put(http, here, "home", {"entities": names})
+    assert (status, {each["text"] for each in made["problems"]}) == (
+        201,
+        {"sconce", "soundbar", "scullery"},
+    )
+    assert {each["kind"] for each in made["problems"]} == {"unknown_word"}
+    await until(lambda: knows(there, "home"))
+    assert await hears(there, command, "?vocabulary=home") == "turn on the sconce"
+    sentences = {"mode": "grammar", "entities": names, "sentences": ["turn (on | off) [the] {device} [in the {room}]"]}
+    await put(http, there, "home", sentences)
+    assert await hears(there, command, "?vocabulary=home") == "turn on the sconce"
+    assert await hears(there, other, "?vocabulary=home") == "[unk]"

@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 import pytest
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import InvalidStatus
 
 from tests.engine.toy import loud
 from tests.web.conftest import PATIENCE_S, SPEECH, Server, Start, closed, flac, wav
@@ -157,14 +159,25 @@ async def test_coquis_client_hears_of_an_error(server: Server, sent, code):
 
 
 async def test_coquis_client_that_says_nothing_or_leaves_or_sends_too_much_frees_its_place(start: Start):
-    server = await start(idle_timeout_s=0.3, max_body_mb=1, max_uploads=1)
-    async with server.socket("/api/v1/stt") as socket, asyncio.timeout(PATIENCE_S):
+    impatient, server = await start(idle_timeout_s=0.3), await start(max_body_mb=1, max_uploads=1)
+    async with impatient.socket("/api/v1/stt") as socket, asyncio.timeout(PATIENCE_S):
         assert "Nothing was sent" in json.loads(await socket.recv())["error"]
-    async with server.socket("/api/v1/stt") as socket:
+    async with await admitted(server) as socket:
         await socket.send(bytes((1 << 20) + 2))
         assert (await closed(socket))[0] == 1009
-    async with server.socket("/api/v1/stt"):
+    async with await admitted(server):
         pass
-    async with server.socket("/api/v1/stt") as socket, asyncio.timeout(PATIENCE_S):
+    async with await admitted(server) as socket, asyncio.timeout(PATIENCE_S):
         await socket.send(wav(loud(2)))
         assert json.loads(await socket.recv())["text"] == "la la"
+
+
+async def admitted(server: Server) -> ClientConnection:
+    """A connection to coqui's route, as soon as the one place for uploads is free."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                return await server.socket("/api/v1/stt")
+            except InvalidStatus as refused:
+                assert refused.response.status_code == 503
+            await asyncio.sleep(0.01)

@@ -2,7 +2,7 @@
 
 The search measures a word's posterior, the share of its prefixes' mass that has the word. That alone is far too sure: a
 word on which all prefixes agree has 1, however badly it was heard. So the posterior's log-odds are weighed together
-with how sure the model was of its labels, and the word's length, by logistic regression on words that were right and
+with those of how sure the model was of its labels, and the word's length, by logistic regression on words that were right and
 wrong (`earloop lm calibrate`); a bundle's manifest has the weights. `Stream::trusted` of native.cpp does this sum.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import astuple, dataclass
 
-LEAST, MOST = 0.001, 0.999  # a posterior whose log-odds are taken
+LEAST, MOST = 0.001, 0.999  # what log-odds are taken of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,13 @@ class Evidence:
 
     def weighed(self) -> tuple[float, float, float, float]:
         """What the weights of a calibration are multiplied with, in their order."""
-        share = min(max(self.posterior, LEAST), MOST)
-        return 1.0, math.log(share / (1 - share)), self.sound, math.log(self.letters)
+        return 1.0, _odds(self.posterior), _odds(math.exp(self.sound)), math.log(self.letters)
+
+
+def _odds(share: float) -> float:
+    """Their logarithm."""
+    known = min(max(share, LEAST), MOST)
+    return math.log(known / (1 - known))
 
 
 @dataclass(frozen=True, slots=True)

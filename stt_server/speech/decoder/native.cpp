@@ -1353,8 +1353,8 @@ void Stream::remember(float best) {
     clearest_ += bounded(best);
 }
 
-// A word's confidence as it is told: the logistic function of its posterior's log-odds, of how sure the model was of its
-// labels, and of its length, with weights that were fitted to how often words are right. They were fitted to free
+// A word's confidence as it is told: the logistic function of the log-odds of its posterior and of the geometric mean of
+// the best labels' probabilities, and of its length, with weights that were fitted to how often words are right. They were fitted to free
 // speech: of a grammar, which leaves few words possible, the posterior itself is told.
 float Stream::trusted(const Word& word) const {
     const auto& [bias, posterior, sound, letters] = decoder_->weights.trust;
@@ -1364,9 +1364,12 @@ float Stream::trusted(const Word& word) const {
     const int32_t known = std::min(end, sure_from_ + static_cast<int32_t>(sure_.size()));
     for (int32_t frame = begin; frame < known; frame++) sum += sure_[static_cast<size_t>(frame - sure_from_)];
     const double mean = known > begin ? sum / (known - begin) : 0;
-    const double share = std::clamp(static_cast<double>(word.confidence), 0.001, 0.999);
+    const auto odds_of = [](double share) {
+        const double known = std::clamp(share, 0.001, 0.999);
+        return std::log(known / (1 - known));
+    };
     const auto size = std::count_if(word.text.begin(), word.text.end(), [](char c) { return (c & 0xC0) != 0x80; });
-    const double odds = bias + posterior * std::log(share / (1 - share)) + sound * mean + letters * std::log(double(size));
+    const double odds = bias + posterior * odds_of(word.confidence) + sound * odds_of(std::exp(mean)) + letters * std::log(double(size));
     return static_cast<float>(1 / (1 + std::exp(-odds)));
 }
 

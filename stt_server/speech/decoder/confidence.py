@@ -2,8 +2,9 @@
 
 The search measures a word's posterior, the share of its prefixes' mass that has the word. That alone is far too sure: a
 word on which all prefixes agree has 1, however badly it was heard. So the posterior's log-odds are weighed together
-with those of how sure the model was of its labels, and the word's length, by logistic regression on words that were right and
-wrong (`earloop lm calibrate`); a bundle's manifest has the weights. `Stream::trusted` of native.cpp does this sum.
+with those of how sure the model was of its labels, and with the word's length, by logistic regression on words that
+were right and wrong (`earloop lm calibrate`); a bundle's manifest has the weights. `Stream::trusted` of native.cpp does
+this sum.
 """
 
 from __future__ import annotations

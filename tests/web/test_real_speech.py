@@ -54,6 +54,18 @@ async def test_the_native_protocol_writes_down_the_golden_clip_with_times(real: 
     assert 0.8 < starts[0] < len(clip.samples) / 16_000
 
 
+async def test_deepgrams_protocol_writes_down_what_the_native_one_does_raw_and_in_a_file(real: Server, clip: Clip):
+    file = io.BytesIO()
+    write_flac(file, clip.samples)
+    for path, data in (("?encoding=linear16&sample_rate=16000", clip.pcm), ("", file.getvalue())):
+        async with real.socket("/v1/listen" + path) as socket:
+            await socket.send(data)
+            await socket.send('{"type": "CloseStream"}')
+            results = [each for each in await said(socket) if each["type"] == "Results"]
+        texts = [each["channel"]["alternatives"][0]["transcript"] for each in results]
+        assert " ".join(filter(None, texts)) == clip.text
+
+
 async def test_mu_law_at_8_khz_from_a_telephone_is_heard(real: Server, clip: Clip):
     """Not the same words: the band is half. But words."""
     from stt_server.speech.pcm import AudioFormat, encode_pcm

@@ -30,6 +30,7 @@ class Proxy:
         self.delay_s = 0.0
         self.away = False  # nobody gets through
         self.connections = 0
+        self.turned_away = 0
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._open: set[asyncio.StreamWriter] = set()
@@ -49,7 +50,9 @@ class Proxy:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
         try:
-            if not self.away:
+            if self.away:
+                self.turned_away += 1
+            else:
                 await self._forward(reader, writer)
         except OSError:
             pass

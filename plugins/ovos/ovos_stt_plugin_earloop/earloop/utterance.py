@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 MOST_S = 300.0  # of audio, so that a forgotten stream has an end
-PAUSE_S = 0.25  # between two attempts to dial
+PAUSE_S = 0.25  # between two attempts to dial at first
+LONGEST_PAUSE_S = 1.0
 PIECE_BYTES = 16384
 _BYTES_PER_SAMPLE = 2
 
@@ -45,6 +46,7 @@ class Utterance:
         self._forget()
         self._failing_since: float | None = None
         self._dial_at = 0.0
+        self._pause_s = PAUSE_S
         self._fault: Failure | None = None
 
     @property
@@ -123,7 +125,7 @@ class Utterance:
             raise
         else:
             self._connection = connection
-            self._failing_since = None
+            self._failing_since, self._fault, self._pause_s = None, None, PAUSE_S
 
     def _greet(self, connection: Connection) -> None:
         if self._token:
@@ -192,7 +194,8 @@ class Utterance:
         self._fault, now = failure, time.monotonic()
         if self._failing_since is None:
             self._failing_since = now
-        self._dial_at = now + PAUSE_S
+        self._dial_at = now + self._pause_s
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def _leave(self, *, politely: bool = True) -> None:
         connection, self._connection = self._connection, None

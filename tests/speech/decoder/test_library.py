@@ -90,8 +90,8 @@ def test_no_sanitizer_complains_when_the_tests_run(tmp_path):
         f"library.library_path = lambda: pathlib.Path({str(built)!r})\n"
         "sys.exit(pytest.main(sys.argv[1:]))\n"
     )
-    names = ("test_native.py", "test_model.py", "test_grammar_search.py", "test_hotwords_kept.py")
-    tests = [*(str(HERE / name) for name in names), "-q", "-p", "no:cacheprovider"]
+    names = "native model grammar_search hotwords_kept confidence".split()
+    tests = [*(str(HERE / f"test_{name}.py") for name in names), "-q", "-p", "no:cacheprovider"]
     environment = {**os.environ, "LD_PRELOAD": ":".join(runtimes), "ASAN_OPTIONS": "detect_leaks=0"}
     # A library that watches itself is slow, and KenLM's is not ours to watch.
     left_out = "not cost and not soon and not reference and not other_threads and not an_hours and not kenlm"

@@ -152,7 +152,7 @@ class Hearing:
                 for session, data in zip(self._sessions, blocks, strict=True):
                     if data:
                         await session.send(Audio(data))
-        except Exception as error:  # noqa: BLE001 - the pump's listening, one of the four places, goes on elsewhere
+        except Exception as error:  # noqa: BLE001 - a part of the pump, one of the four places that catch
             fault = as_ours(error)
             for session in self._sessions:
                 session.fail(fault)

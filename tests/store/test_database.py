@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 
 from stt_server.errors import BadInput, BadOption, Conflict, Unavailable
 from stt_server.store import database as module
-from stt_server.store import keys, migrate
+from stt_server.store import datasets, keys, migrate
 from stt_server.store.database import Database, open_database
 from stt_server.store.rights import Scope
 from stt_server.store.tables import KEYS, METADATA
@@ -74,6 +75,21 @@ def test_servers_that_start_at_once_over_nothing_all_come_up(tmp_path: Path, dat
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(5)]
     assert [process.communicate(timeout=60)[1] for process in processes] == [b""] * 5
     assert [process.returncode for process in processes] == [0] * 5
+
+
+def test_a_database_of_an_earlier_version_is_upgraded_with_its_rows(tmp_path: Path, database_url: str):
+    """From 0003, which once gave a model's place 200 letters; SQLite never kept to that."""
+    row = "INSERT INTO datasets (id, name, description, licence, created, created_by) VALUES "
+    with closing(open_database(tmp_path, database_url, as_it_is=True)) as early, early.write() as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        connection.execute(text(row + "('a', 'kitchen', '', '', '2026-01-01', 'somebody')"))
+        if database_url:
+            connection.execute(text("ALTER TABLE models ALTER COLUMN place TYPE VARCHAR(200)"))
+    with closing(open_database(tmp_path, database_url)) as upgraded, upgraded.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+        assert [(each.name, each.removed) for each in datasets.every(connection)] == [("kitchen", None)]
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path):

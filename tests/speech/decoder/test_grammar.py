@@ -3,7 +3,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stt_server.errors import BadOption
@@ -241,9 +241,7 @@ def test_a_grammar_that_grows_beyond_its_bounds_is_refused_in_time(text):
     assert time.process_time() - began < 20
 
 
-@settings(deadline=None, max_examples=150)
-@given(st.lists(st.text("ab[]()|{}#= \\é1", max_size=30), max_size=5))
-def test_whatever_is_written_is_a_grammar_or_an_error_with_its_place(lines):
+def is_a_grammar_or_an_error(lines: list[str]) -> None:
     try:
         made = compile_grammar(Grammar(tuple(lines)), ALPHABET)
     except BadOption as error:
@@ -252,6 +250,22 @@ def test_whatever_is_written_is_a_grammar_or_an_error_with_its_place(lines):
     else:
         assert len(made.letters.first) == len(made.letters) + 1
         assert made.letters.target.max(initial=0) < len(made.letters)
+
+
+WRITTEN = st.lists(st.text("ab[]()|{}#= \\é1", max_size=30), max_size=5)
+
+
+@settings(deadline=None, max_examples=150)
+@given(WRITTEN)
+def test_whatever_is_written_is_a_grammar_or_an_error_with_its_place(lines):
+    is_a_grammar_or_an_error(lines)
+
+
+@pytest.mark.nightly
+@settings(deadline=None, max_examples=20_000, suppress_health_check=list(HealthCheck))
+@given(WRITTEN)
+def test_whatever_is_written_twenty_thousand_times_is_a_grammar_or_an_error_with_its_place(lines):
+    is_a_grammar_or_an_error(lines)
 
 
 def test_a_thousand_phrases_are_ready_soon():

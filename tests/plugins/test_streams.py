@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from ovos_stt_plugin_earloop.earloop.failures import Busy, Failure, Late, Refused, Unreachable
+from ovos_stt_plugin_earloop.earloop.failures import Busy, Failure, Fault, Late, Refused, Unreachable
 from ovos_stt_plugin_earloop.earloop.utterance import Utterance
 
 from stt_server.store.rights import Scope
@@ -119,7 +119,7 @@ async def test_a_server_that_is_gone_is_unreachable_and_the_stream_says_none(unu
 
 async def test_a_server_that_dies_amid_an_utterance_and_stays_away_is_a_failure(server: Server):
     async with proxied(server.port) as proxy:
-        assistant = Assistant(proxy.url, timeout_s=2, connect_s=1, retry_s=1)
+        assistant = Assistant(proxy.url, timeout_s=2, retry_s=1)
         assistant.stream_start()
         assistant.speak(LONG[:48_000])
         await until(lambda: server.streams == 1)
@@ -159,7 +159,7 @@ async def test_a_full_server_is_busy(start: Start):
         await other.send(b"\0" * 3200)
         await until(lambda: server.streams == 1)
         with pytest.raises(Busy, match="503"):
-            await off_loop(ears(server.url, **SOON).hear, SPEECH, 16_000, "en")
+            await off_loop(ears(server.url, retry_s=0.5).hear, SPEECH, 16_000, "en")
 
 
 async def test_a_wrong_key_is_refused_at_the_first_attempt_and_the_right_one_is_let_in(server: Server):
@@ -204,8 +204,8 @@ async def test_hotwords_of_the_assistants_files_reach_the_server(start: Start, t
     folder.mkdir(parents=True)
     (folder / "room.entity").write_text("poison pantry\n", encoding="utf-8")  # by which name the toy's stream fails
     server = await start()
-    hearing = ears(server.url, hotword_files=[str(tmp_path)], timeout_s=2, retry_s=1)
-    with pytest.raises(Failure, match="internal"):
+    hearing = ears(server.url, hotword_files=[str(tmp_path)])
+    with pytest.raises(Fault, match="internal"):
         await off_loop(hearing.hear, SPEECH, 16_000, "en-US")
     assert await off_loop(hearing.hear, SPEECH, 16_000, "de-DE") == LA  # whose folder it is not
 

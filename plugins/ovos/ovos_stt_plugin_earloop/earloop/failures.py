@@ -4,6 +4,7 @@
     ├─ Unreachable (ConnectionError)  no_internet as well: nobody there, or gone and not back in time
     ├─ Late (Timeout)                 there, but silent
     ├─ Busy                           full, or over a limit
+    ├─ Fault                          it fails over what it is asked to hear
     └─ Refused                        asks for another key, or for other settings; trying again is no use
 
 OVOS asks its fallback engine after any exception.
@@ -27,6 +28,10 @@ class Late(Failure, requests.Timeout):
 
 
 class Busy(Failure):
+    pass
+
+
+class Fault(Failure):
     pass
 
 

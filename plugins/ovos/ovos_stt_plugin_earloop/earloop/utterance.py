@@ -15,7 +15,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from .failures import Failure, Late, Refused
+from .failures import Failure, Fault, Late, Refused
 from .wire import Connection
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ LOG = logging.getLogger(__name__)
 MOST_S = 300.0  # of audio, so that a forgotten stream has an end
 PAUSE_S = 0.25  # between two attempts to dial at first
 LONGEST_PAUSE_S = 1.0
+MOST_FAULTS = 3  # of the server's own over one utterance, which then is not heard again
 PIECE_BYTES = 16384
 _BYTES_PER_SAMPLE = 2
 
@@ -47,21 +48,22 @@ class Utterance:
         self._failing_since: float | None = None
         self._dial_at = 0.0
         self._pause_s = PAUSE_S
-        self._fault: Failure | None = None
+        self._failure: Failure | None = None  # the last one
+        self._faults = 0
 
     @property
     def seconds(self) -> float:
         return len(self._audio) / (_BYTES_PER_SAMPLE * self._rate)
 
     def feed(self, audio: bytes) -> None:
-        """More audio; never waits longer than for one attempt to dial. Raises Refused."""
+        """More audio; never waits longer than for one attempt to dial. Raises Refused, Fault."""
         if self.seconds > MOST_S:
             raise Refused(f"Longer than {MOST_S:g} s is no utterance.")
         self._audio += audio
         self.advance(0.0)
 
     def advance(self, wait_s: float) -> None:
-        """Send what is unsent, hear what is said within `wait_s`. Raises Refused."""
+        """Send what is unsent, hear what is said within `wait_s`. Raises Refused, Fault."""
         try:
             if self._connection is None:
                 if time.monotonic() < self._dial_at:
@@ -86,9 +88,9 @@ class Utterance:
         while not self._finished:
             now = time.monotonic()
             if now - began >= patience_s:
-                raise self._fault or Late(f"No text within {patience_s:.1f} s after the last audio.")
+                raise self._failure or Late(f"No text within {patience_s:.1f} s after the last audio.")
             if self._failing_since is not None and now - self._failing_since >= self._settings.retry_s:
-                raise self._fault or Late("The server is away.")
+                raise self._failure or Late("The server is away.")
             self.advance(min(PAUSE_S, patience_s))
         return " ".join(text for _, text in sorted(self._finals.items()) if text)
 
@@ -125,7 +127,7 @@ class Utterance:
             raise
         else:
             self._connection = connection
-            self._failing_since, self._fault, self._pause_s = None, None, PAUSE_S
+            self._failing_since, self._pause_s = None, PAUSE_S
 
     def _greet(self, connection: Connection) -> None:
         if self._token:
@@ -191,7 +193,10 @@ class Utterance:
 
     def _broke(self, failure: Failure) -> None:
         self._leave(politely=False)
-        self._fault, now = failure, time.monotonic()
+        self._failure, now = failure, time.monotonic()
+        self._faults += isinstance(failure, Fault)
+        if self._faults >= MOST_FAULTS:
+            raise failure
         if self._failing_since is None:
             self._failing_since = now
         self._dial_at = now + self._pause_s

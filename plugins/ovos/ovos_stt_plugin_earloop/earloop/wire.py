@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import websocket
 
-from .failures import Busy, Failure, Late, Refused, Unreachable
+from .failures import Busy, Failure, Fault, Late, Refused, Unreachable
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -24,7 +24,7 @@ STALL_S = 3.0  # a connection on which a ping is unanswered for so long is dead,
 ASK_BYTES = 1 << 14  # how often a ping asks what the server has taken
 WINDOW_BYTES = 1 << 16  # audio on its way at once: a ping must not wait behind minutes of it
 GOODBYE_S = 0.2
-PASSING = frozenset({"busy", "unavailable", "internal", "timed_out"})  # the server's errors that may be over soon
+PASSING = frozenset({"unavailable", "timed_out"})  # the server's errors that may be over soon
 
 
 class Connection:
@@ -143,6 +143,8 @@ def _message(data: bytes) -> dict[str, Any]:
     code, message = str(said.get("code")), str(said.get("message"))
     if code in {"busy", "limit_reached"}:
         raise Busy(message)
+    if code == "internal":
+        raise Fault(f"{code}: {message}")
     if code in PASSING:
         raise Unreachable(f"{code}: {message}")
     raise Refused(f"{code}: {message}", str(said.get("field") or ""))

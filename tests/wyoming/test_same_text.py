@@ -15,18 +15,21 @@ from stt_server.settings import load_settings
 from stt_server.speech.bundle import find_bundle
 from stt_server.speech.files import read_audio
 from stt_server.web.server import serving
+from stt_server.wyoming.connection import AHEAD_S
 from stt_server.wyoming.door import listening
 from tests.wyoming.conftest import PATIENT, Client
 from tests.wyoming.test_door import connected
 
 CLIPS = 3
+SILENCE_S = 2.0
 KIT = find_bundle("") / "kit"
 
 
 def clips() -> list[bytes]:
-    """Single utterances at 16 kHz, 16 bits."""
+    """Single utterances at 16 kHz, 16 bits, so short that they are no recording when they are sent at once."""
     with (KIT / "manifest.csv").open(encoding="utf-8") as file:
-        names = [row["path"] for row in csv.DictReader(file) if row["source"] == "kit-clean"]
+        rows = [row for row in csv.DictReader(file) if row["source"] == "kit-clean"]
+    names = [row["path"] for row in rows if float(row["duration_s"]) < AHEAD_S - SILENCE_S]
     return [pcm(KIT / name) for name in names[:CLIPS]]
 
 
@@ -74,7 +77,7 @@ async def to_its_end(client: Client, audio: bytes) -> str:
 async def until_it_is_answered(client: Client, audio: bytes) -> str:
     """As from 2026.5 on: nobody ends it but we."""
     await client.send(Transcribe(language="en"))
-    await client.speak(audio + bytes(2 * 32000))
+    await client.speak(audio + bytes(int(SILENCE_S * 16000) * 2))
     text = await client.transcript()
     await client.send(AudioStop())
     return text

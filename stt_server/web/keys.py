@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from stt_server.errors import Forbidden
+from stt_server.errors import NotFound
 from stt_server.store import keys, vocabularies
 from stt_server.store.rights import KeyLimits, Scope, allows, parse_scopes
 from stt_server.store.ring import now
@@ -54,12 +54,12 @@ async def create(request: web.Request) -> web.Response:
 async def change(request: web.Request) -> web.Response:
     """Give a key, one's own as `me`, the vocabulary that is its streams' default, or none.
 
-    Raises Forbidden for another's key without the scope admin, NotFound for a key or a vocabulary that there is not.
+    Raises NotFound for a key or a vocabulary that there is not, and for another's key unless an admin asks.
     """
     services, identity, ident = services_of(request), identity_of(request), request.match_info["key"]
     ident = identity.id if ident == ME else ident
     if ident != identity.id and not allows(identity.scopes, Scope.ADMIN):
-        raise Forbidden("A key is changed by itself and by an admin's.")
+        raise NotFound("There is no such key that you may change; `me` is the one that asks.", field="key")
     wanted = (await read_json(request, Changes)).vocabulary
     await services.store.run(_change, ident, wanted)
     await services.keys.renewed()  # the next request may count on it

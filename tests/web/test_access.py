@@ -37,6 +37,7 @@ EXAMPLES = {
     "ref": "toy",
     "kind": "language",
     "key": "de",
+    "vocabulary": "home",
 }
 
 

@@ -200,7 +200,7 @@ async def test_a_households_names_are_read_and_changed_by_its_own_key_and_an_adm
         error = (await said(socket))[-1]
         assert error["code"] == "not_found"
         assert "home;" not in error["message"]
-    assert (await called(http, server, "PATCH", f"/v1/keys/{owner}", bob, json={"vocabulary": None}))[0] == 403
+    assert (await called(http, server, "PATCH", f"/v1/keys/{owner}", bob, json={"vocabulary": None}))[0] == 404
     status, shown = await called(http, server, "GET", f"/v1/vocabularies/home?owner={owner}", admin)
     assert (status, shown["owner"]) == (200, owner)
     status, told = await called(http, server, "GET", "/v1/vocabularies?owner=all", admin)

@@ -64,7 +64,7 @@ class Plan:
     tuning: int = 12
     beam: int = 100
     clips: int = 100
-    clips_tuning: int = 30
+    clips_tuning: int = 50
     text: Path | None = None
 
 
@@ -144,7 +144,8 @@ def _listen(plan: Plan, recognizer: Recognizer, name: str, speech: Sequence[Spee
     """What the model says of some clips, and of others to tune on."""
     every = max(2, len(speech) // plan.clips)
     name = f"{recognizer.name} {name}"
-    others = speech[1::every][: plan.clips_tuning]
+    others = speech[1::every]
+    others = others[:: max(1, len(others) // plan.clips_tuning)]  # of all its parts, which stand one behind the other
     return listen(recognizer, speech[::every], name), listen(recognizer, others, name)
 
 

@@ -26,7 +26,7 @@ ANN = "0123456789abcdef"
 class Noting(Listener):
     def __init__(self) -> None:
         super().__init__()
-        self.asked = []
+        self.asked: list[Open] = []
 
     def open(self, options):
         self.asked.append(options)

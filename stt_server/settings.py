@@ -141,8 +141,8 @@ class Settings(BaseSettings):
         8,
         ge=2,
         le=1000,
-        description="Models loaded at once: the live one, those that other routes lead to, and of contributors' own ones "
-        "those of who spoke last",
+        description="Models loaded at once: the live one, those that other routes lead to, and of contributors' own "
+        "ones those of who spoke last",
     )
     max_streams: int = Field(64, ge=1, description="Live streams at once; the next is refused with 503")
     max_uploads: int = Field(8, ge=1, description="Uploaded files recognised at once; the next is refused with 503")

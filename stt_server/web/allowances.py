@@ -1,4 +1,4 @@
-"""How many datasets, models, deployed models and vocabularies one key may have. Audio and requests are counted in `quotas.py`.
+"""How many datasets, models, deployed models and vocabularies a key may have. Audio and requests count in `quotas.py`.
 
 The bounds are settings, the same for every key. An admin's key has none, nor has whoever uses a server without keys;
 who curates makes as many datasets as the work asks for.

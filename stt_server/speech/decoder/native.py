@@ -152,7 +152,7 @@ def _hotwords(boosts: tuple[tuple[str, float], ...]) -> Hotwords | None:
     return Hotwords.of(dict(boosts))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)  # as many as `compile_grammar` keeps
 def _closed(grammar: Grammar) -> Closed:
     return Closed(grammar)
 

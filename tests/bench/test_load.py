@@ -39,9 +39,9 @@ def corpus(clips: list[Speech], tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-def load(*words: str) -> subprocess.CompletedProcess[str]:
+def load(*words: str, patience_s: float = 150) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "stt_server.cli", "bench", "load", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=patience_s, check=False)
 
 
 def bench(corpus: Path, bundle: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -177,10 +177,10 @@ def answered_after(delay_s: float, script, heard) -> Conversation:
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1000)
 def test_forty_streams_of_the_kit_on_one_core_lose_none_and_end_in_time(tmp_path):
     """The figure of the README. It wants two cores with nothing else on them."""
-    done = load("--streams", "40", "--seconds", "40", "--json", str(tmp_path / "load.json"))
+    done = load("--streams", "40", "--seconds", "40", "--json", str(tmp_path / "load.json"), patience_s=900)
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "load.json").read_text())
     figures = result["figures"]

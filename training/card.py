@@ -107,7 +107,7 @@ def _rates(rows: Sequence[dict[str, Any]]) -> str:
     text = """## Error rates
 
 In per cent, as served in fp32, with 95 % bootstrap intervals over utterances. `greedy` is without language model,
-`reference` with it. The sources `kit-…` are the evaluation kit in the bundle: synthetic voices that never spoke in
+the others with it. The sources `kit-…` are the evaluation kit in the bundle: synthetic voices that never spoke in
 training, though they read sentences of the same text."""
     return f"{text}\n\n{table(columns, cells)}"
 

@@ -57,12 +57,13 @@ class Engines:
         return self._admission.enter([engine.load for engine in self._alive()], live=live)
 
     async def make_ready(self, options: Open) -> None:
-        """Have what a stream will ask for ready when it opens: a large grammar takes tens of milliseconds, in which
-        nobody else's audio would move. The recognizer keeps what was made last; one thread makes it, in turn.
+        """Have what a stream will ask for ready when it opens: a large grammar takes tens of milliseconds, the language
+        model of a decoder that nobody used yet longer, in which nobody else's audio would move. The recognizer keeps
+        what was made last; one thread makes it, in turn.
 
         Raises BadOption as `open` would, and what completing the options raises.
         """
-        if not (options.grammar or options.hotwords or options.hints or options.vocabulary):
+        if not (options.decoder or options.grammar or options.hotwords or options.hints or options.vocabulary):
             return
         options = self._complete(options)
         recognizer = self.lineup.pick("", options, self._caller()).recognizer

@@ -57,7 +57,16 @@ def load_decoders(
                 raise
             if search is NativeDecoder:
                 _tell_once(str(error), ReferenceDecoder.name)
+    _load_what_serves(decoders, required)
     return decoders
+
+
+def _load_what_serves(decoders: dict[str, Decoder], required: str | None) -> None:
+    """The reference's language model waits for somebody who asks for it, unless there is no other search."""
+    reference = decoders.get(ReferenceDecoder.name)
+    is_served = required == ReferenceDecoder.name or NativeDecoder.name not in decoders
+    if isinstance(reference, ReferenceDecoder) and is_served:
+        reference.load()
 
 
 def default_decoder(asked: str | None, engine: str, there: Container[str]) -> str:

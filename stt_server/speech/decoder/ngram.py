@@ -7,6 +7,7 @@ import logging
 import shutil
 import tempfile
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
 
     from stt_server.speech.alphabet import Alphabet
 
+MISSING = "the reference decoder needs pyctcdecode and kenlm: install the extras reference and kenlm"
 NOT_WORDS = ("<s>", "</s>", "<unk>")
+
+
+def check_installed() -> None:
+    """Raises Unsupported where pyctcdecode or kenlm is not installed. Neither is imported."""
+    if not all(map(find_spec, ("kenlm", "pyctcdecode"))):
+        raise Unsupported(MISSING)
 
 
 def build_search(alphabet: Alphabet, lm: Path | None, alpha: float, beta: float) -> BeamSearchDecoderCTC:
@@ -33,9 +41,7 @@ def build_search(alphabet: Alphabet, lm: Path | None, alpha: float, beta: float)
         from pyctcdecode.decoder import BeamSearchDecoderCTC
         from pyctcdecode.language_model import LanguageModel
     except ImportError as error:
-        raise Unsupported(
-            "the reference decoder needs pyctcdecode and kenlm: install the extras reference and kenlm"
-        ) from error
+        raise Unsupported(MISSING) from error
     logging.getLogger("pyctcdecode").setLevel(logging.ERROR)
     labels = Labels.build_alphabet(["", *alphabet.letters])
     if lm is None:

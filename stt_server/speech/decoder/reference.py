@@ -11,17 +11,20 @@ from __future__ import annotations
 import weakref
 from dataclasses import replace
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stt_server.speech.decoder.greedy import GreedyDecoding
 from stt_server.speech.decoder.interface import Hypothesis, TimedWord
-from stt_server.speech.decoder.ngram import build_search
+from stt_server.speech.decoder.ngram import build_search, check_installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from pyctcdecode.decoder import BeamSearchDecoderCTC
 
     from stt_server.speech.alphabet import Alphabet
     from stt_server.speech.decoder.interface import Asked, LogProbs
@@ -34,22 +37,37 @@ HOTWORD_WEIGHT = 6.0
 
 
 class ReferenceDecoder:
-    """`lm` is an ARPA file, plain or gzipped, or None for a beam search over letters alone."""
+    """`lm` is an ARPA file, plain or gzipped, KenLM's binary form, or None for a beam search over letters alone.
+
+    That is loaded by `load`, or for the first stream that asks for this decoder: kenlm holds Python's lock while it
+    reads, and where our own search serves nobody may ever ask. Raises Unsupported where the packages are missing.
+    """
 
     name = "reference"
     takes = frozenset({"hotwords"})
 
     def __init__(self, alphabet: Alphabet, lm: Path | None, *, alpha: float, beta: float, beam: int) -> None:
+        check_installed()
         self.alphabet, self.beam = alphabet, beam
-        self._search = build_search(alphabet, lm, alpha, beta)
-        # pyctcdecode keeps every language model in a table of its class until told otherwise.
-        weakref.finalize(self, self._search.cleanup)
+        self._build = partial(build_search, alphabet, lm, alpha, beta)
+        self._built: BeamSearchDecoderCTC | None = None
+        self._loading = Lock()
+
+    def load(self) -> BeamSearchDecoderCTC:
+        """The search with its language model. Raises NotFound and BadBundle for a file that cannot be read."""
+        with self._loading:
+            if self._built is None:
+                self._built = self._build()
+                # pyctcdecode keeps every language model in a table of its class until told otherwise.
+                weakref.finalize(self, self._built.cleanup)
+            return self._built
 
     def open(self, hotwords: tuple[str, ...] = ()) -> ReferenceDecoding:
         return ReferenceDecoding(self, hotwords)
 
     def prepare(self, asked: Asked) -> Callable[[], ReferenceDecoding]:
-        """Its hotwords have one boost for all."""
+        """Its hotwords have one boost for all. Loads the language model; raises as `load`."""
+        self.load()
         return partial(self.open, tuple(phrase for phrase, _ in asked.boosts))
 
     def decode(self, logprobs_TV: LogProbs, hotwords: tuple[str, ...] = ()) -> tuple[TimedWord, ...]:
@@ -57,7 +75,7 @@ class ReferenceDecoder:
         if not len(logprobs_TV):
             return ()
         beam_width, least_logp = self.bounds(logprobs_TV)
-        beams = self._search.decode_beams(
+        beams = self.load().decode_beams(
             logprobs_TV,  # type: ignore[arg-type]  # its own type for float arrays excludes every float array
             beam_width=beam_width,
             token_min_logp=least_logp,

@@ -4,6 +4,8 @@ import { addKey, withKey } from "./key.js";
 
 const OPEN_MS = 10_000;
 const FINISH_MS = 15_000;
+const REASON_MS = 1000; // within which a server that ends a stream of its own accord says why
+const LEFT = "The server has ended the stream; press the microphone to go on.";
 const HELD_S = 10; // audio that may wait for a slow network or a server not yet ready, in seconds
 
 export class Stream {
@@ -54,7 +56,10 @@ export class Stream {
     if (message.type === "error") return this.end(message.message);
     if (message.type === "ready") this.release();
     this.onmessage(message);
-    if (message.type === "finished") this.end(null);
+    if (message.type !== "finished") return;
+    if (this.finishing) return this.end(null);
+    this.left = true; // nobody asked for it: the server shuts down, or the stream was too long
+    this.patience(LEFT, REASON_MS);
   }
 
   // The server is ready: send what has been said meanwhile.
@@ -68,7 +73,7 @@ export class Stream {
   async closed(event) {
     if (this.ended) return;
     const refused = this.waiting && event.code === 1006;
-    this.end(refused ? await refusal(this.address) : broken(event));
+    this.end(refused ? await refusal(this.address) : this.left ? LEFT : broken(event));
   }
 
   patience(sentence, ms) {

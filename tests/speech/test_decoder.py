@@ -12,6 +12,7 @@ from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.decoder import reference
 from stt_server.speech.decoder.choice import load_decoders
 from stt_server.speech.decoder.greedy import GreedyDecoder
+from stt_server.speech.decoder.interface import Asked
 from stt_server.speech.decoder.ngram import read_unigrams
 from stt_server.speech.decoder.reference import ReferenceDecoder
 
@@ -286,17 +287,17 @@ def test_unigrams_are_read_without_the_signs_for_edges_and_unknown(arpa):
 def test_a_file_that_is_no_language_model_is_refused_by_name(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadBundle, match=f"{name} is not an ARPA language model") as refused:
-        ReferenceDecoder(ALPHABET, tmp_path / name, alpha=0.5, beta=1.0, beam=8)
+        ReferenceDecoder(ALPHABET, tmp_path / name, alpha=0.5, beta=1.0, beam=8).load()
     assert refused.value.field == "lm"
 
 
 def test_a_language_model_that_is_not_there_is_not_found(tmp_path):
     with pytest.raises(NotFound, match="nothing.arpa"):
-        ReferenceDecoder(ALPHABET, tmp_path / "nothing.arpa", alpha=0.5, beta=1.0, beam=8)
+        ReferenceDecoder(ALPHABET, tmp_path / "nothing.arpa", alpha=0.5, beta=1.0, beam=8).load()
 
 
 def test_nothing_is_written_to_standard_error_when_a_language_model_is_read(arpa, capfd):
-    ReferenceDecoder(ALPHABET, arpa, alpha=0.5, beta=1.0, beam=8)
+    ReferenceDecoder(ALPHABET, arpa, alpha=0.5, beta=1.0, beam=8).load()
     assert capfd.readouterr() == ("", "")
 
 
@@ -305,12 +306,25 @@ def test_greedy_alone_needs_no_packages_and_reads_no_language_model(tmp_path):
     assert list(chosen) == ["greedy"]
 
 
-@pytest.mark.parametrize("package", ["kenlm", "pyctcdecode.decoder"])
+@pytest.mark.parametrize("package", ["kenlm", "pyctcdecode"])
 def test_a_decoder_whose_packages_are_missing_is_left_out_or_refused_where_it_was_asked_for(monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     assert list(load_decoders(ALPHABET, None, alpha=0.5, beta=1.0, beam=8)) == ["greedy", "native"]
     with pytest.raises(Unsupported, match="extras reference and kenlm"):
         load_decoders(ALPHABET, None, alpha=0.5, beta=1.0, beam=8, required="reference")
+
+
+def test_the_reference_loads_its_language_model_for_whom_asks_for_it_unless_it_serves(arpa, monkeypatch):
+    loaded: list[tuple[object, ...]] = []
+    build = reference.build_search
+    monkeypatch.setattr(reference, "build_search", lambda *given: loaded.append(given) or build(*given))
+    beside = load_decoders(ALPHABET, arpa, alpha=0.5, beta=1.0, beam=8)["reference"]
+    assert not loaded
+    for _ in range(2):
+        beside.prepare(Asked())
+    assert len(loaded) == 1
+    load_decoders(ALPHABET, arpa, alpha=0.5, beta=1.0, beam=8, required="reference")
+    assert len(loaded) == 2
 
 
 def test_an_unknown_decoder_is_a_bad_option():

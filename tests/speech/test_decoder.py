@@ -13,7 +13,7 @@ from stt_server.speech.decoder import reference
 from stt_server.speech.decoder.choice import load_decoders
 from stt_server.speech.decoder.greedy import GreedyDecoder
 from stt_server.speech.decoder.interface import Asked
-from stt_server.speech.decoder.ngram import read_unigrams
+from stt_server.speech.decoder.ngram import build_search, read_unigrams
 from stt_server.speech.decoder.reference import ReferenceDecoder
 
 ALPHABET = Alphabet(" 'abcdefghijklmnopqrstuvwxyz")
@@ -315,9 +315,13 @@ def test_a_decoder_whose_packages_are_missing_is_left_out_or_refused_where_it_wa
 
 
 def test_the_reference_loads_its_language_model_for_whom_asks_for_it_unless_it_serves(arpa, monkeypatch):
-    loaded: list[tuple[object, ...]] = []
-    build = reference.build_search
-    monkeypatch.setattr(reference, "build_search", lambda *given: loaded.append(given) or build(*given))
+    loaded = []
+
+    def build(*given):
+        loaded.append(given)
+        return build_search(*given)
+
+    monkeypatch.setattr(reference, "build_search", build)
     beside = load_decoders(ALPHABET, arpa, alpha=0.5, beta=1.0, beam=8)["reference"]
     assert not loaded
     for _ in range(2):

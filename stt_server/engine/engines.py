@@ -51,6 +51,7 @@ class Engines:
     def start(self) -> None:
         for engine in self._engines:
             engine.start()
+        self._maker.submit(int)  # its thread is there from the start: what begins later looks like a leak
 
     def reserve(self, *, live: bool = True) -> Place:
         """A place for one stream, before anything is answered. Raises Busy or Unavailable. Release it in any case."""

@@ -265,18 +265,18 @@ async def hears(server: Server, pcm: bytes, query: str = "") -> str:
 @pytest.mark.skipif(library_path() is None, reason="the native decoder was not built")
 async def test_a_name_that_is_put_at_one_server_is_heard_by_a_live_stream_of_another(start, recognizer, http):
     here, there = await start(recognizer), await start(recognizer)
-    command, other = sounded("turn on the sconce"), sounded("the weather is nice today")
-    assert "sconce" not in await hears(there, command)
-    names = {"device": ["sconce", "soundbar"], "room": ["scullery"]}
+    command, other = sounded("turn on the gazebo"), sounded("the weather is nice today")
+    assert "gazebo" not in await hears(there, command)
+    names = {"device": ["gazebo", "soundbar"], "room": ["scullery"]}
     status, made = await put(http, here, "home", {"entities": names})
     assert (status, {each["text"] for each in made["problems"]}) == (
         201,
-        {"sconce", "soundbar", "scullery"},
+        {"gazebo", "soundbar", "scullery"},
     )
     assert {each["kind"] for each in made["problems"]} == {"unknown_word"}
     await until(lambda: knows(there, "home"))
-    assert await hears(there, command, "?vocabulary=home") == "turn on the sconce"
+    assert await hears(there, command, "?vocabulary=home") == "turn on the gazebo"
     sentences = {"mode": "grammar", "entities": names, "sentences": ["turn (on | off) [the] {device} [in the {room}]"]}
     await put(http, there, "home", sentences)
-    assert await hears(there, command, "?vocabulary=home") == "turn on the sconce"
-    assert await hears(there, other, "?vocabulary=home") == "[unk]"
+    assert await hears(there, command, "?vocabulary=home") == "turn on the gazebo"
+    assert await hears(there, other, "?vocabulary=home") in ("[unk]", "")

@@ -16,10 +16,11 @@ from stt_server.engine.inbox import Lane
 from stt_server.engine.session import Session
 from stt_server.store.database import THREADS
 from tests.engine.toy import ToyStream, loud
-from tests.web.conftest import until
+from tests.web.conftest import PATIENCE_S, until
 
 STREAMS = 2000
 TOGETHER = 20
+CONNECTIONS = 5  # that SQLAlchemy's pool keeps open
 KINDS = (Lane, Session, ToyStream)
 PIECE = loud(1.5)
 DESCRIPTORS = Path("/proc/self/fd")
@@ -35,7 +36,7 @@ async def test_two_thousand_streams_leave_no_object_task_thread_or_descriptor(st
     before = await settled(server, strangers)
     series = server.services.metrics.render().count(b"\n")
     await visit_all(server, STREAMS)
-    await until(lambda: no_more(held(strangers), before))
+    await come_down(strangers, before)
     assert server.services.metrics.render().count(b"\n") == series
     assert server.counted("earloop_streams_total{protocol=native}") >= STREAMS / 2
 
@@ -44,6 +45,9 @@ async def fill_pools(server):
     """Make all the threads and connections that bounded pools make when several are wanted at once."""
     together = threading.Barrier(THREADS)
     await asyncio.gather(*(server.services.store.run(_hold, together) for _ in range(THREADS)))
+    together = threading.Barrier(CONNECTIONS)  # what listens and what sweeps have their own threads, at times of theirs
+    holding = (asyncio.to_thread(_hold, server.services.store, together) for _ in range(CONNECTIONS))
+    await asyncio.gather(*holding)
     workers = min(32, (os.cpu_count() or 1) + 4)  # of the event loop's own pool
     all_there = threading.Barrier(workers)
     await asyncio.gather(*(asyncio.to_thread(all_there.wait, 10) for _ in range(workers)))
@@ -122,8 +126,21 @@ def held(strangers: list[object]) -> Counter[str]:
     return kinds
 
 
-def no_more(now, before):
-    return all(count <= before[name] for name, count in now.items())
+async def come_down(strangers: list[object], before: Counter[str]) -> None:
+    """Return as soon as no more is held than before; fail with what is too much."""
+    end = asyncio.get_running_loop().time() + PATIENCE_S
+    while more := held(strangers) - before:
+        assert asyncio.get_running_loop().time() < end, f"more than before: {dict(more)}, in all {names()}"
+        await asyncio.sleep(0.1)
+
+
+def names() -> dict[str, list[str]]:
+    """What tasks, threads and descriptors there are, for whoever reads a failure."""
+    return {
+        "tasks": sorted(str(task.get_coro()) for task in asyncio.all_tasks()),
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "descriptors": sorted(str(each.readlink()) for each in DESCRIPTORS.iterdir() if each.is_symlink()),
+    }
 
 
 async def settled(server, strangers: list[object]) -> Counter[str]:

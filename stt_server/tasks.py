@@ -6,6 +6,8 @@
     closing.set()
     await ended(task, CLOSE_S)
 
+`Rounds` are such a task from which others may want the next round sooner.
+
 They are told to end and not cancelled: `asyncio.wait_for` of Python 3.11 passes a cancel over when the answer that it
 waits for comes in that very moment.
 """
@@ -42,6 +44,61 @@ async def every(
         except EarloopError as error:
             told(error)
         await wait_for(closing, seconds)
+
+
+class Rounds:
+    """A task that looks into something every so often, and from which one may ask for a look sooner.
+
+    Made on the event loop; the first look is `every_s` after that. Two looks begin `apart_s` after each other at least,
+    however often they are asked for. With `last` one more is made as it closes, for what is still to be written.
+    """
+
+    def __init__(
+        self, look: Callable[[], Awaitable[None]], every_s: float, apart_s: float = 0.0, *, last: bool = False
+    ) -> None:
+        self._look = look
+        self._every_s, self._apart_s, self._last = every_s, apart_s, last
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._wanted, self._turned, self._closing = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    @property
+    def going_on(self) -> bool:
+        """False when a look has raised, which ends them all; `close` raises it again."""
+        return not self._task.done()
+
+    async def another(self, within_s: float) -> bool:
+        """Wait for the end of a look that begins from now on; False where there was none in that time."""
+        since = self._loop.time()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._began <= since and self.going_on:
+                    self._wanted.set()
+                    await self._turned.wait()
+                return self.going_on
+        return False
+
+    async def close(self, within_s: float) -> None:
+        self._closing.set()
+        self._wanted.set()
+        await ended(self._task, within_s)
+
+    async def _run(self) -> None:
+        while not self._closing.is_set():
+            await wait_for(self._closing, self._apart_s)
+            await wait_for(self._wanted, self._every_s - self._apart_s)
+            if not self._closing.is_set():
+                await self._round()
+        if self._last:
+            await self._round()
+
+    async def _round(self) -> None:
+        self._wanted.clear()
+        self._began = self._loop.time()
+        await self._look()
+        turned, self._turned = self._turned, asyncio.Event()
+        turned.set()
 
 
 async def ended(task: asyncio.Task[None], within_s: float) -> None:

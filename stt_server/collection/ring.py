@@ -10,8 +10,6 @@ kept then, for the same reason.
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +17,7 @@ from stt_server.errors import EarloopError
 from stt_server.logs import EventLog
 from stt_server.store import consents, people
 from stt_server.store.ring import now
-from stt_server.tasks import ended, wait_for
+from stt_server.tasks import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,15 +54,11 @@ class ConsentRing:
         self._metrics = metrics
         self._snapshot = snapshot
         self._ended: set[str] = set()  # consents that ended here and that the snapshot may still have
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
-        self._wanted, self._turned = asyncio.Event(), asyncio.Event()
-        self._closing = False
-        self._task = asyncio.create_task(self._keep())
+        self._rounds = Rounds(self._look, REFRESH_S, SPACING_S)
 
     def may_keep(self, person: Person | None) -> Consent | None:
         """The consent by which what this person says now may be kept; None: it must not be."""
-        if person is None or not self.collecting or self._task.done():
+        if person is None or not self.collecting or not self._rounds.going_on:
             return None
         given = self.consent_of(person)
         return given if given is not None and given.keeps_clips(now()) else None
@@ -93,29 +87,12 @@ class ConsentRing:
 
     async def renewed(self) -> None:
         """Wait for a look into the database that begins from now on; not for ever."""
-        since = self._loop.time()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_S):
-                while self._began <= since and not self._task.done():
-                    self._wanted.set()
-                    await self._turned.wait()
+        await self._rounds.another(PATIENCE_S)
 
     async def close(self) -> None:
-        self._closing = True
-        self._wanted.set()
-        await ended(self._task, CLOSE_S)
-
-    async def _keep(self) -> None:
-        while not self._closing:
-            await self._look()
-            turned, self._turned = self._turned, asyncio.Event()
-            turned.set()
-            await asyncio.sleep(SPACING_S)
-            await wait_for(self._wanted, REFRESH_S - SPACING_S)
-            self._wanted.clear()
+        await self._rounds.close(CLOSE_S)
 
     async def _look(self) -> None:
-        self._began = self._loop.time()
         try:
             self._snapshot = await self._database.run(_read)
         except EarloopError as error:

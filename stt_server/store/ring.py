@@ -10,7 +10,6 @@ written later. A write that was given up by the clock may yet arrive and is then
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -20,7 +19,7 @@ from stt_server.errors import EarloopError, Unavailable
 from stt_server.logs import EventLog
 from stt_server.store import keys, usage
 from stt_server.store.usage import Used
-from stt_server.tasks import ended, wait_for
+from stt_server.tasks import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,12 +59,8 @@ class KeyRing:
         self._heard: dict[tuple[str, date, str], Used] = defaultdict(Used)  # the same by model
         self._touched: dict[str, datetime] = {}
         self._watchers: list[Callable[[], None]] = []
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
-        self._wanted, self._turned = asyncio.Event(), asyncio.Event()
-        self._closing = asyncio.Event()
         self._out = False  # the database could not be reached last time
-        self._task = asyncio.create_task(self._keep())
+        self._rounds = Rounds(self._look, REFRESH_S, SPACING_S, last=True)
 
     # ----------------------------------------------------------------------------------------------------------- asking
 
@@ -76,7 +71,7 @@ class KeyRing:
 
     def find(self, shown: Credential) -> Key | None:
         """The key that was shown, if it is one and lives. Raises Unavailable when keys are not kept up any more."""
-        if self._task.done():
+        if not self._rounds.going_on:
             raise Unavailable("The server's keys are not kept up to date any more; restart it.")
         moment = now()
         key = keys.find(self._snapshot.live, shown, moment)
@@ -100,13 +95,7 @@ class KeyRing:
 
     async def renewed(self) -> None:
         """Wait for a look into the database that begins from now on; not for ever."""
-        since = self._loop.time()
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while self._began <= since and not self._task.done():
-                    self._wanted.set()
-                    await self._turned.wait()
-        except TimeoutError:
+        if not await self._rounds.another(PATIENCE_S):
             log.warning("keys_not_renewed", seconds=PATIENCE_S)
 
     # ---------------------------------------------------------------------------------------------------------- telling
@@ -125,31 +114,16 @@ class KeyRing:
 
     async def close(self) -> None:
         """Write what is left."""
-        self._closing.set()
-        self._wanted.set()
-        await ended(self._task, CLOSE_S)
+        await self._rounds.close(CLOSE_S)
 
     # ---------------------------------------------------------------------------------------------------------- keeping
 
-    async def _keep(self) -> None:
-        last = False
-        while not last:
-            await self._sleep()
-            last = self._closing.is_set()
-            await self._exchange()
-            turned, self._turned = self._turned, asyncio.Event()
-            turned.set()
-            for watcher in self._watchers:
-                watcher()
-
-    async def _sleep(self) -> None:
-        """REFRESH_S, or less when a look is wanted, but SPACING_S at least while the server runs."""
-        await wait_for(self._closing, SPACING_S)
-        await wait_for(self._wanted, REFRESH_S - SPACING_S)
-        self._wanted.clear()
+    async def _look(self) -> None:
+        await self._exchange()
+        for watcher in self._watchers:
+            watcher()
 
     async def _exchange(self) -> None:
-        self._began = self._loop.time()
         self._writing, self._spent = self._spent, defaultdict(float)
         touched, self._touched = self._touched, {}
         heard, self._heard = self._heard, defaultdict(Used)

@@ -20,7 +20,7 @@ from stt_server.logs import EventLog
 from stt_server.messages import Open
 from stt_server.store import vocabularies as rows
 from stt_server.store.vocabularies import NONE, SHARED
-from stt_server.tasks import ended, wait_for
+from stt_server.tasks import Rounds
 from stt_server.vocabularies.calling import CALLER
 from stt_server.vocabularies.compiling import compiled
 from stt_server.vocabularies.completing import with_default, with_named
@@ -74,13 +74,9 @@ class Vocabularies:
         self._database = database
         self._engines = engines
         self._snapshot = snapshot
-        self._loop = asyncio.get_running_loop()
-        self._began = self._loop.time()
-        self._wanted, self._turned = asyncio.Event(), asyncio.Event()
-        self._closing = asyncio.Event()
         self._out = False  # the database could not be reached last time
         self._missed: Set[Caller] = frozenset()  # whose default is not there
-        self._task = asyncio.create_task(self._follow())
+        self._rounds = Rounds(self._look, LOOK_S)
 
     # ----------------------------------------------------------------------------------------------------------- asking
 
@@ -112,19 +108,11 @@ class Vocabularies:
 
     async def renewed(self) -> None:
         """Wait for a look into the database that begins from now on; not for ever."""
-        since = self._loop.time()
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while self._began <= since and not self._task.done():
-                    self._wanted.set()
-                    await self._turned.wait()
-        except TimeoutError:
+        if not await self._rounds.another(PATIENCE_S):
             log.warning("vocabularies_not_renewed", seconds=PATIENCE_S)
 
     async def close(self) -> None:
-        self._closing.set()
-        self._wanted.set()
-        await ended(self._task, CLOSE_S)
+        await self._rounds.close(CLOSE_S)
 
     def _default(self, caller: Caller) -> Compiled | None:
         """None where there is none, also where a setting names what is not there: streams do not fail for that."""
@@ -143,15 +131,6 @@ class Vocabularies:
         return by_name.get((owner, name)) or by_name.get((SHARED, name))
 
     # -------------------------------------------------------------------------------------------------------- following
-
-    async def _follow(self) -> None:
-        while not self._closing.is_set():
-            await wait_for(self._wanted, LOOK_S)
-            self._wanted.clear()
-            self._began = self._loop.time()
-            await self._look()
-            turned, self._turned = self._turned, asyncio.Event()
-            turned.set()
 
     async def _look(self) -> None:
         try:

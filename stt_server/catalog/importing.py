@@ -21,6 +21,7 @@ from stt_server.speech.bundle import MANIFEST, load_bundle, read_manifest
 from stt_server.speech.golden import check_golden
 from stt_server.speech.recognizer import Recognizer
 from stt_server.store import erasures, models, routes
+from stt_server.store.ids import new_id
 from stt_server.store.models import Model, Status
 from stt_server.store.ring import now
 
@@ -144,7 +145,7 @@ def _keep(
     with database.read() as connection:
         if models.is_taken(connection, naming.name, naming.version, naming.sha256):
             return None
-    packed, model_id = pack(bundle, naming.text), models.new_id()
+    packed, model_id = pack(bundle, naming.text), new_id()
     key = models.object_key(model_id)
     objects.put(key, packed)
     model = _model(naming, bundle.manifest.language, id=model_id, object_key=key, size=len(packed), **row)
@@ -179,5 +180,5 @@ def _model(naming: _Naming, language: str, **row: Any) -> Model:
         error_rates=manifest.get("error_rates", []),
         lineage=manifest.get("lineage", {}),
         created=now(),
-        **({"id": models.new_id()} | row),
+        **({"id": new_id()} | row),
     )

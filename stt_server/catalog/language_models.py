@@ -15,6 +15,7 @@ from stt_server.logs import EventLog
 from stt_server.speech.decoder.model import read_model
 from stt_server.speech.decoder.named import NAME, WEIGHED
 from stt_server.store import erasures, language_models, routes
+from stt_server.store.ids import new_id
 from stt_server.store.language_models import LanguageModel
 from stt_server.store.ring import now
 
@@ -57,7 +58,7 @@ def import_language_model(
     _check(name, weights, reason)
     lineage = _read(path)
     data = path.read_bytes()
-    ident, sha256 = language_models.new_id(), hashlib.sha256(data).digest()
+    ident, sha256 = new_id(), hashlib.sha256(data).digest()
     with database.read() as connection:
         if known := _known(connection, name, sha256, weights):
             return known

@@ -12,6 +12,7 @@ from stt_server.datasets.statistics import difference, statistics
 from stt_server.errors import BadOption, Conflict
 from stt_server.store import audit, datasets, snapshots
 from stt_server.store.database import START_S
+from stt_server.store.ids import new_id
 from stt_server.store.rights import Purpose
 from stt_server.store.ring import now
 from stt_server.store.snapshots import Mark, Snapshot
@@ -49,7 +50,7 @@ def make_snapshot(database: Database, name: str, purpose: Purpose, by: str, *, s
         since = difference(before, after)["counts"] | {"snapshot": last[0].number if last else None}
         licence = datasets.get(connection, name).licence
         snapshot = Snapshot(
-            snapshots.new_id(),
+            new_id(),
             name,
             number,
             purpose,

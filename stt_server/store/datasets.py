@@ -10,7 +10,6 @@ learned from them, and that must be traced; so its row stays under another name,
 from __future__ import annotations
 
 import re
-import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +17,7 @@ from sqlalchemy import and_, delete, func, insert, literal, select, update
 
 from stt_server.errors import BadOption, Conflict, NotFound
 from stt_server.store import migrate
+from stt_server.store.ids import new_id
 from stt_server.store.jobs import UNFINISHED
 from stt_server.store.tables import CLIPS, CUSTOM_MODEL_DATASETS, DATASET_CLIPS, DATASETS, JOBS, SNAPSHOTS
 
@@ -72,7 +72,7 @@ def create(
     migrate.lock(connection)
     if _find(connection, name) is not None:
         raise Conflict(f"There is a dataset {name} already.", field="name")
-    row = {"id": secrets.token_hex(8), "name": name, "created": now, "created_by": by}
+    row = {"id": new_id(), "name": name, "created": now, "created_by": by}
     connection.execute(insert(DATASETS).values(row | {"description": description, "licence": licence}))
 
 

@@ -13,7 +13,6 @@ On PostgreSQL claims step over rows that others are claiming (SKIP LOCKED); SQLi
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, delete, insert, literal, or_, select, update
 
 from stt_server.errors import Conflict, NotFound
+from stt_server.store.ids import new_id
 from stt_server.store.tables import JOBS, NOTICES
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def submit(
 ) -> Job:
     """Ask for a job; a worker takes it when it can. `jobs.params` checks what its kind understands."""
     job = Job(
-        id=secrets.token_hex(8),
+        id=new_id(),
         kind=kind,
         status=WAITING,
         params=dict(params),

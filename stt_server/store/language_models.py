@@ -8,7 +8,6 @@ helped to hear must still be traced to it.
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
@@ -51,11 +50,6 @@ class LanguageModel:
     def ref(self) -> str:
         """`name@version`, as kept clips have it."""
         return f"{self.name}@{self.version}"
-
-
-def new_id() -> str:
-    """For a language model."""
-    return secrets.token_hex(8)
 
 
 def object_key(ident: str) -> str:

@@ -6,7 +6,6 @@ removed model answered must still be traced to what it had learned from.
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
@@ -75,11 +74,6 @@ class Passed:
 
     id: str
     base_id: str | None
-
-
-def new_id() -> str:
-    """For a model."""
-    return secrets.token_hex(8)
 
 
 def object_key(model_id: str) -> str:

@@ -6,7 +6,6 @@ so that of several servers one tells, and another takes over where that one dies
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from stt_server.store.ids import new_id
 from stt_server.store.jobs import UNFINISHED, Job, get
 from stt_server.store.tables import JOBS, NOTICES
 
@@ -53,7 +53,7 @@ def open_for(connection: Connection, channels: Sequence[Channel], now: datetime)
         told = exists().where(NOTICES.c.job_id == JOBS.c.id, NOTICES.c.channel == channel)
         query = select(JOBS.c.id).where(JOBS.c.status.not_in(UNFINISHED), JOBS.c.finished > now - FRESH, ~told)
         for job_id in connection.scalars(query.limit(MOST_TAKEN)).all():
-            row = {"id": secrets.token_hex(8), "job_id": job_id, "channel": channel, "attempt": 0, "error": ""}
+            row = {"id": new_id(), "job_id": job_id, "channel": channel, "attempt": 0, "error": ""}
             dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
             adding = dialect.insert(NOTICES).values(row | {"next_try": now, "told": None})
             made += connection.execute(adding.on_conflict_do_nothing(index_elements=["job_id", "channel"])).rowcount

@@ -8,7 +8,6 @@ any more. The figures stay.
 from __future__ import annotations
 
 import json
-import secrets
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,11 +42,6 @@ class GateReport:
     verdict: str
     report: dict[str, Any]  # as in its file
     html_key: str | None  # the object with the page
-
-
-def new_id() -> str:
-    """For a report; its page's key has it, too."""
-    return secrets.token_hex(8)
 
 
 def page_key(report_id: str) -> str:

@@ -16,13 +16,13 @@ On PostgreSQL each write also notifies the channel `CHANNEL`, when the transacti
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, delete, func, insert, select, text, update
 
+from stt_server.store.ids import new_id
 from stt_server.store.ring import now
 from stt_server.store.tables import MODELS, ROUTE_CHANGES, ROUTES
 
@@ -145,7 +145,7 @@ def put(
     before = find(connection, route.kind, route.key)
     told = {"model_id": route.model_id, "share": route.share}
     if before is None:
-        row = {"id": secrets.token_hex(8), "kind": route.kind, "key": route.key}
+        row = {"id": new_id(), "kind": route.kind, "key": route.key}
         connection.execute(insert(ROUTES).values(row | told))
     else:
         connection.execute(update(ROUTES).where(_is(route.kind, route.key)).values(told))

@@ -7,7 +7,6 @@ there. The hash of a row is over all of it and shows that nothing has changed si
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -138,11 +137,6 @@ def write(connection: Connection, dataset_id: str, snapshot: Snapshot, lines: Se
             for line in lines[start : start + BATCH]
         ]
         connection.execute(insert(SNAPSHOT_CLIPS), rows)
-
-
-def new_id() -> str:
-    """For a snapshot."""
-    return secrets.token_hex(8)
 
 
 def next_number(connection: Connection, dataset_id: str) -> int:

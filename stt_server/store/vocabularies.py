@@ -8,7 +8,6 @@ take `lock` first, so that revisions are committed in the order of their numbers
 from __future__ import annotations
 
 import re
-import secrets
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, delete, func, insert, select, text, update
 
 from stt_server.errors import BadOption, Conflict, NotFound
+from stt_server.store.ids import new_id
 from stt_server.store.tables import KEYS, VOCABULARIES, VOCABULARY_CHANGES
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def put(connection: Connection, key_id: str, name: str, body: dict[str, Any], no
     lock(connection)
     before = find(connection, key_id, name)
     if before is None:
-        told = {"id": secrets.token_hex(8), "key_id": key_id, "name": name, "version": 1, "created": now}
+        told = {"id": new_id(), "key_id": key_id, "name": name, "version": 1, "created": now}
         connection.execute(insert(VOCABULARIES).values(told | {"body": body, "changed": now}))
     else:
         told = {"version": before.version + 1, "body": body, "changed": now}

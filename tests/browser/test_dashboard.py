@@ -13,6 +13,7 @@ from stt_server.catalog.importing import import_bundle
 from stt_server.commands.bench.server import own_server
 from stt_server.store import datasets, jobs, reports, shadow_days
 from stt_server.store.database import open_database
+from stt_server.store.ids import new_id
 from stt_server.store.models import Model
 from stt_server.store.objects import open_objects
 from stt_server.store.reports import GateReport
@@ -66,7 +67,7 @@ def _figures() -> shadow_days.Figures:
 def _judged(database, model: Model) -> None:
     told = {"reasons": ["The words of the target are heard better."], "sets": [], "worst": []}
     report = GateReport(
-        id=reports.new_id(),
+        id=new_id(),
         model_id=model.id,
         base_id=None,
         job_id=None,

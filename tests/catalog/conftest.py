@@ -9,6 +9,7 @@ import pytest
 
 from stt_server.store import models
 from stt_server.store.database import open_database
+from stt_server.store.ids import new_id
 from stt_server.store.models import Model
 from stt_server.store.objects import ObjectStore, open_objects
 
@@ -52,7 +53,7 @@ def rewrite(folder: Path, **values) -> Path:
 
 def add(database, name="tiny", version="1", **more) -> Model:
     """A model's row, without bytes."""
-    row: dict[str, Any] = {"id": models.new_id(), "language": "en", "sha256": b"\0" * 32, "created_by": "test"}
+    row: dict[str, Any] = {"id": new_id(), "language": "en", "sha256": b"\0" * 32, "created_by": "test"}
     row |= {"name": name, "version": version, "created": datetime.now(UTC), "place": "tiny"}
     made = Model(**{**row, **more})
     with database.write() as connection:

@@ -9,7 +9,7 @@ from stt_server.catalog.promotion import promote, remove
 from stt_server.collection.withdrawal import withdraw
 from stt_server.datasets.making import make_snapshot
 from stt_server.errors import NotFound
-from stt_server.store import models
+from stt_server.store.ids import new_id
 from stt_server.store.rights import Purpose
 from stt_server.store.tables import JOBS
 from tests.catalog.conftest import add
@@ -19,7 +19,7 @@ from tests.store.giving import giver
 
 def run_over(database, snapshot, created=None):
     """A training job that is done, as a worker leaves it."""
-    ident = models.new_id()
+    ident = new_id()
     row: dict[str, Any] = {
         "id": ident,
         "kind": "train",

@@ -12,13 +12,14 @@ from stt_server.collection.withdrawal import withdraw
 from stt_server.errors import BadOption, Conflict, NotFound
 from stt_server.store import models, people, routes
 from stt_server.store.database import open_database
+from stt_server.store.ids import new_id
 from stt_server.store.tables import GATE_REPORTS
 from stt_server.store.watching import current, wait_for_change
 from tests.catalog.conftest import add
 
 
 def report(database, model, base, verdict="passed"):
-    ident = models.new_id()
+    ident = new_id()
     row = {"id": ident, "model_id": model.id, "base_id": base.id, "created": datetime.now(UTC)}
     with database.write() as connection:
         connection.execute(insert(GATE_REPORTS).values(row | {"verdict": verdict, "report": {}}))

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import insert
 
 from stt_server.datasets.making import make_snapshot
-from stt_server.store import models
+from stt_server.store.ids import new_id
 from stt_server.store.rights import Purpose, Scope
 from stt_server.store.tables import GATE_REPORTS
 from tests.catalog.conftest import add, rewrite
@@ -74,7 +74,7 @@ async def test_promotion_needs_a_passed_gate_or_a_reason(server: Server, http, t
     status, said = await ask(http, server, "POST", path, json={})
     assert (status, said["error"]["code"]) == (409, "conflict")
     assert "has passed no gate" in said["error"]["message"]
-    row = {"id": models.new_id(), "model_id": two[1], "base_id": two[0], "created": datetime.now(UTC)}
+    row = {"id": new_id(), "model_id": two[1], "base_id": two[0], "created": datetime.now(UTC)}
     with server.services.store.write() as connection:
         connection.execute(insert(GATE_REPORTS).values(row | {"verdict": "passed", "report": {}}))
     status, change = await ask(http, server, "POST", path, json={})

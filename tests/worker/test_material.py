@@ -14,6 +14,7 @@ from stt_server.datasets.hashes import row_hash, snapshot_hash
 from stt_server.errors import BadInput
 from stt_server.store import datasets, snapshots
 from stt_server.store.database import Database, open_database
+from stt_server.store.ids import new_id
 from stt_server.store.objects import ObjectStore, open_objects
 from stt_server.store.rights import Purpose
 from stt_server.store.ring import now
@@ -69,7 +70,7 @@ def snapshot_of(
         ]
         lines = [replace(line, row_sha256=row_hash(line, Purpose.TRAINING, dataset_id)) for line in lines]
         whole = snapshot_hash(line.row_sha256 for line in lines)
-        ident, number = snapshots.new_id(), snapshots.next_number(connection, dataset_id)
+        ident, number = new_id(), snapshots.next_number(connection, dataset_id)
         snapshot = Snapshot(ident, name, number, Purpose.TRAINING, now(), "test", whole, {}, "")
         snapshots.write(connection, dataset_id, snapshot, lines)
     return snapshot

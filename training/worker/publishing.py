@@ -15,6 +15,7 @@ from stt_server.catalog.importing import import_bundle
 from stt_server.catalog.promotion import promote
 from stt_server.errors import Conflict
 from stt_server.store import reports
+from stt_server.store.ids import new_id
 from stt_server.store.models import Status
 from stt_server.store.reports import PASSED, GateReport
 from stt_server.store.ring import now
@@ -72,7 +73,7 @@ def _keep_report(work: Work, model: Model, base: Model, judged: dict[str, Any]) 
         known = reports.newest(connection, model.id)
     if known is not None and known.job_id == work.job.id:
         return known
-    ident = reports.new_id()
+    ident = new_id()
     key = reports.page_key(ident)
     work.objects.put(key, (work.folder / GATE / "gate.html").read_bytes())
     report = GateReport(

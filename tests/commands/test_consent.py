@@ -1,33 +1,25 @@
 import json
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
-from stt_server import cli
 from stt_server.store import consents, keys, people
 from stt_server.store.database import open_database
 from stt_server.store.objects import open_objects
 from stt_server.store.rights import Scope
+from tests.commands import typed
 from tests.store.giving import clip
+
+run = partial(typed.run, family="consent")
+told = partial(typed.told, family="consent")
 
 
 @pytest.fixture(autouse=True)
 def data(tmp_path, monkeypatch):
     monkeypatch.setenv("EARLOOP_DATA", str(tmp_path))
     return tmp_path
-
-
-def run(capsys, *words):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["consent", *words])
-    return ended.value.code or 0, *capsys.readouterr()
-
-
-def told(capsys, *words):
-    code, out, err = run(capsys, *words, "--json")
-    assert code == 0, err
-    return json.loads(out)
 
 
 def test_somebody_new_gets_a_token_alone_on_its_line_that_stands_for_them(capsys, data):

@@ -1,10 +1,10 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stt_server import cli
 from stt_server.corpus.clip import Clip
 from stt_server.corpus.evaluation import Evaluation, Heard, changes, evaluate
 from stt_server.corpus.manifest import write_manifest
@@ -12,7 +12,10 @@ from stt_server.errors import BadAudio, BadInput, NotFound
 from stt_server.speech.files import write_flac
 from stt_server.speech.wer import score
 from tests.bundles import VOICES, spoken
+from tests.commands import typed
 from tests.voices import white_noise
+
+run = partial(typed.run, family="evaluate")
 
 SAID = [("yes",), ("no",), ("stop",), ("light",), ("stop", "light"), ("yes", "no", "yes")]
 
@@ -34,12 +37,6 @@ def corpus(tmp_path_factory):
     clips.append(Clip(folder / "other.flac", "yes", source="voice 0", split="dev"))
     write_manifest(folder / "manifest.csv", clips)
     return folder / "manifest.csv", clips
-
-
-def run(capsys, *words):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["evaluate", *map(str, words)])
-    return ended.value.code, *capsys.readouterr()
 
 
 def test_rates_are_those_of_what_was_said_and_heard(tiny, corpus):

@@ -1,27 +1,24 @@
 import json
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
-from stt_server import cli
 from stt_server.store import keys, usage
 from stt_server.store.database import open_database
 from stt_server.store.keys import find, parse_key
 from stt_server.store.migrate import newest_revision
 from stt_server.store.rights import KeyLimits, Scope
+from tests.commands import typed
+
+run = partial(typed.run, family="keys")
 
 
 @pytest.fixture(autouse=True)
 def data(tmp_path, monkeypatch):
     monkeypatch.setenv("EARLOOP_DATA", str(tmp_path))
     return tmp_path
-
-
-def run(capsys, *words, family="keys"):
-    with pytest.raises(SystemExit) as ended:
-        cli.main([family, *words])
-    return ended.value.code or 0, *capsys.readouterr()
 
 
 def created(capsys, *words) -> str:

@@ -1,30 +1,21 @@
 """`earloop lm import`, `list` and `remove` as they are typed."""
 
-import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from stt_server import cli
 from stt_server.errors import BadBundle, NotFound
 from stt_server.speech.decoder.library import library_path
 from stt_server.store.language_models import PREFIX
 from stt_server.store.objects import open_objects
+from tests.commands import typed
 from training.lm import estimate, write_model
 
 pytestmark = pytest.mark.skipif(not library_path(), reason="the native decoder was not built here")
 
-
-def run(capsys, *words):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["lm", *map(str, words)])
-    return ended.value.code, *capsys.readouterr()
-
-
-def told(capsys, *words):
-    code, out, err = run(capsys, *words, "--json")
-    assert (code, err) == (0, "")
-    return json.loads(out)
+run = partial(typed.run, family="lm")
+told = partial(typed.told, family="lm")
 
 
 @pytest.fixture(autouse=True)

@@ -1,18 +1,15 @@
 import json
 import shutil
+from functools import partial
 
 import pytest
 
-from stt_server import cli
 from stt_server.commands.models import bundles
 from stt_server.errors import BadBundle, NotFound
 from tests.bundles import GOLDEN
+from tests.commands import typed
 
-
-def run(capsys, *words):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["models", *map(str, words)])
-    return ended.value.code, *capsys.readouterr()
+run = partial(typed.run, family="models")
 
 
 @pytest.fixture

@@ -1,31 +1,22 @@
 """`earloop models import` to `lineage` as they are typed."""
 
-import json
 import shutil
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from stt_server import cli
 from stt_server.commands.models import bundles
 from stt_server.errors import BadOption, Conflict, NotFound
 from stt_server.store import audit, models, routes
 from stt_server.store.database import open_database
 from tests.bundles import GOLDEN
 from tests.catalog.conftest import rewrite
+from tests.commands import typed
 
-
-def run(capsys, *words):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["models", *map(str, words)])
-    return ended.value.code, *capsys.readouterr()
-
-
-def told(capsys, *words):
-    code, out, err = run(capsys, *words, "--json")
-    assert (code, err) == (0, "")
-    return json.loads(out)
+run = partial(typed.run, family="models")
+told = partial(typed.told, family="models")
 
 
 @pytest.fixture(autouse=True)

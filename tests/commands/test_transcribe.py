@@ -3,22 +3,19 @@ import os
 import pty
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
-from stt_server import cli
 from stt_server.errors import BadAudio, NotFound
 from stt_server.speech.files import write_flac, write_wav
 from tests.bundles import spoken
+from tests.commands import typed
 from tests.recordings import OPENAIS, recording
 from tests.voices import white_noise
 
-
-def run(capsys, *words):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["transcribe", *map(str, words)])
-    return ended.value.code, *capsys.readouterr()
+run = partial(typed.run, family="transcribe")
 
 
 @pytest.fixture

@@ -3,13 +3,16 @@
 import json
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
-from stt_server import cli
 from stt_server.store import keys, vocabularies
 from stt_server.store.database import open_database
 from stt_server.store.rights import Scope
+from tests.commands import typed
+
+run = partial(typed.run, family="vocabularies")
 
 HOME = {"mode": "hotwords", "entities": {"room": [{"name": "Zoë's den", "boost": 6.0}, {"name": "卧室"}]}}
 
@@ -25,12 +28,6 @@ def home(tmp_path):
     file = tmp_path / "home.json"
     file.write_text(json.dumps(HOME))
     return str(file)
-
-
-def run(capsys, *words, family="vocabularies"):
-    with pytest.raises(SystemExit) as ended:
-        cli.main([family, *words])
-    return ended.value.code or 0, *capsys.readouterr()
 
 
 def test_a_vocabulary_is_put_listed_shown_and_deleted(capsys, home):

@@ -19,6 +19,7 @@ from tests.web.conftest import Start, wav
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3600)]
 
 SENTENCE = SENTENCES[0]
+RESOLVE_S = 1500.0  # for pip to find versions that go together, and to build some
 UTTERANCE = [f"recognizer_loop:{each}" for each in ("wakeword", "record_begin", "record_end", "utterance")]
 UNKNOWN = [*UTTERANCE[:-1], "recognizer_loop:speech.recognition.unknown"]
 # pkg_resources, which both import, left setuptools with 82.
@@ -36,7 +37,7 @@ def made(folder: Path, *arguments: str) -> str:
     """An environment with these packages, as its Python."""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=600)
     python = str(folder / "bin" / "python")
-    pip("install", *arguments, python=python)
+    pip("install", *arguments, python=python, within_s=RESOLVE_S)
     return python
 
 
@@ -78,7 +79,7 @@ def mycroft(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True)
     assert head.stdout.strip() == MYCROFT_COMMIT
     python = made(tmp_path_factory.mktemp("mycroft-env"), *MYCROFTS.split())
-    pip("install", "--no-deps", *MYCROFTS_BARE.split(), python=python)
+    pip("install", "--no-deps", *MYCROFTS_BARE.split(), python=python, within_s=RESOLVE_S)
     return python, checkout
 
 

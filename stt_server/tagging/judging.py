@@ -13,7 +13,7 @@ from stt_server.errors import Conflict, NotFound
 from stt_server.store import queue, votes
 from stt_server.store.rights import Verdict
 from stt_server.store.votes import KeptVote
-from stt_server.tagging.agreement import DEFAULT, Rules
+from stt_server.tagging.agreement import DEFAULT, Open, Rules
 from stt_server.tagging.ballot import fill_in
 from stt_server.tagging.gold import gold_is_due
 from stt_server.tagging.settling import settle, standing
@@ -102,7 +102,8 @@ def skip(database: Database, person_id: str, lease_id: str, now: datetime) -> No
 def undo(database: Database, person_id: str, now: datetime, terms: Terms) -> str:
     """Take this person's last vote back and lease its clip again, unless somebody else has it; the clip's id.
 
-    Raises NotFound where there is no vote, Conflict where what was decided by it stands.
+    Raises NotFound where there is no vote, Conflict where what was decided stands, also by the others' votes alone: the
+    clip could not be judged again, so the vote stays.
     """
     with database.write() as connection:
         queue.lock_person(connection, person_id)
@@ -112,8 +113,8 @@ def undo(database: Database, person_id: str, now: datetime, terms: Terms) -> str
         clip = queue.lock_clip(connection, last.clip_id)
         _check_undo(connection, clip, last, now)
         votes.delete_vote(connection, last.id)
-        if not clip.gold:
-            settle(connection, clip, now, terms.rules, person_id)
+        if not clip.gold and not isinstance(settle(connection, clip, now, terms.rules, person_id), Open):
+            raise Conflict("Without your vote this clip would stand as it does; ask a curator to reopen it.")
         queue.take_clip(connection, clip.id, person_id, now, terms.lasts)
         return clip.id
 

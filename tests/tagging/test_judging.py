@@ -244,6 +244,28 @@ def test_what_an_expert_decided_is_not_undone(queue: Queue):
         queue.undo("ann")
 
 
+def test_what_others_decide_without_a_vote_is_not_undone_and_nobody_is_left_with_a_clip_that_is_done(queue: Queue):
+    clip = queue.clip()
+    queue.says("ann", "wrong")
+    for name in ("bob", "cid", "dan", "eve"):
+        queue.says(name)
+    assert queue.row(clip).status == "decided"
+    with pytest.raises(Conflict, match="Without your vote"):
+        queue.undo("ann")
+    assert queue.lease("ann") is None
+    assert queue.row(clip).text == HEARD
+
+
+def test_what_another_called_private_does_not_come_back_by_undoing(queue: Queue):
+    clip = queue.clip()
+    queue.says("ann")
+    queue.vote("bob", queue.leased("bob"), Verdict.PRIVATE)
+    with pytest.raises(Conflict, match="Without your vote"):
+        queue.undo("ann")
+    assert queue.lease("ann") is None
+    assert queue.row(clip).status == "quarantined"
+
+
 def test_there_may_be_nothing_to_undo(queue: Queue):
     with pytest.raises(NotFound, match="judged nothing"):
         queue.undo("ann")

@@ -181,6 +181,7 @@ async def _vocabularies(store: Database, engines: Engines) -> AsyncIterator[Voca
 async def _store(settings: Settings, metrics: Metrics) -> AsyncIterator[tuple[Database, KeyRing]]:
     store = await asyncio.to_thread(open_database, settings.data, settings.database)
     try:
+        await asyncio.to_thread(store.open_all)
         keys = await open_ring(store, metrics)
         try:
             yield store, keys

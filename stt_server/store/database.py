@@ -14,7 +14,7 @@ import asyncio
 import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
@@ -41,6 +41,7 @@ STATEMENT_S: Final = 60.0  # how long PostgreSQL works on one statement
 START_S: Final = 60.0  # the same while tables are being migrated
 RUN_S: Final = 10.0  # how long the event loop waits for an answer
 THREADS: Final = 2
+CONNECTIONS: Final = 5  # that stay open
 WAITING: Final = 64  # calls that may wait for a thread; the next is refused
 
 log = EventLog("store")
@@ -88,6 +89,17 @@ class Database:
             return await asyncio.wait_for(asyncio.shield(call), RUN_S)
         except TimeoutError:
             raise Unavailable(f"The database did not answer within {RUN_S:g} s; try again later.") from None
+
+    def open_all(self) -> None:
+        """Open every connection to a SQLite file that stays open, so that a server holds no more later than at first.
+
+        PostgreSQL counts connections for all its clients: there they come when they are needed. Raises Unavailable.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return
+        with _as_ours(self._engine.url), ExitStack() as connections:
+            for _ in range(CONNECTIONS):
+                connections.enter_context(self._engine.connect())
 
     def scrub(self) -> bool:
         """Leave nothing of deleted rows in SQLite's files; False while somebody still reads or writes them.
@@ -164,7 +176,13 @@ def _engine(data: Path, url: str) -> Engine:
         return _postgres(place)
     with _as_ours(place):
         _make_private(place)
-        engine = create_engine(place, pool_timeout=BUSY_S, connect_args={"timeout": BUSY_S}, hide_parameters=True)
+        engine = create_engine(
+            place,
+            pool_size=CONNECTIONS,
+            pool_timeout=BUSY_S,
+            connect_args={"timeout": BUSY_S},
+            hide_parameters=True,
+        )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from stt_server.store import datasets, keys, migrate
 from stt_server.store.database import Database, open_database
 from stt_server.store.rights import Scope
 from stt_server.store.tables import KEYS, METADATA
+
+DESCRIPTORS = Path("/proc/self/fd")
 
 
 @pytest.fixture
@@ -169,6 +171,20 @@ def test_a_url_may_name_another_file(tmp_path: Path):
 def test_a_url_of_postgresql_need_not_name_our_driver(tmp_path: Path, postgres_url: str):
     with closing(open_database(tmp_path, postgres_url.replace("+psycopg", ""))) as opened, opened.read() as connection:
         assert connection.scalar(text("select 1")) == 1
+
+
+@pytest.mark.skipif(not DESCRIPTORS.is_dir(), reason="descriptors are counted in /proc")
+def test_a_server_that_opened_all_connections_opens_none_when_all_are_wanted(file: Database):
+    def held() -> int:
+        return sum("earloop.db" in str(each.readlink()) for each in DESCRIPTORS.iterdir() if each.is_symlink())
+
+    file.open_all()
+    before = held()
+    with ExitStack() as stack:
+        for _ in range(module.CONNECTIONS):
+            stack.enter_context(file.read()).execute(select(KEYS))
+        assert held() == before > module.CONNECTIONS
+    assert held() == before
 
 
 def test_a_reader_does_not_wait_for_a_writer(database: Database):

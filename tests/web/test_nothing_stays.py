@@ -20,7 +20,6 @@ from tests.web.conftest import PATIENCE_S, until
 
 STREAMS = 2000
 TOGETHER = 20
-CONNECTIONS = 5  # that SQLAlchemy's pool keeps open
 KINDS = (Lane, Session, ToyStream)
 PIECE = loud(1.5)
 DESCRIPTORS = Path("/proc/self/fd")
@@ -42,12 +41,9 @@ async def test_two_thousand_streams_leave_no_object_task_thread_or_descriptor(st
 
 
 async def fill_pools(server):
-    """Make all the threads and connections that bounded pools make when several are wanted at once."""
+    """Make all the threads that bounded pools make when several are wanted at once."""
     together = threading.Barrier(THREADS)
     await asyncio.gather(*(server.services.store.run(_hold, together) for _ in range(THREADS)))
-    together = threading.Barrier(CONNECTIONS)  # what listens and what sweeps have their own threads, at times of theirs
-    holding = (asyncio.to_thread(_hold, server.services.store, together) for _ in range(CONNECTIONS))
-    await asyncio.gather(*holding)
     workers = min(32, (os.cpu_count() or 1) + 4)  # of the event loop's own pool
     all_there = threading.Barrier(workers)
     await asyncio.gather(*(asyncio.to_thread(all_there.wait, 10) for _ in range(workers)))

@@ -9,8 +9,9 @@ with open_stream("http://127.0.0.1:2700", Open("native", resumable=True), key=KE
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import CancelledError
 from threading import Event as Signal
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stt_server.client.stream import StreamClient, connect
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+CLOSED = "The stream was closed; open another one."
 START_S = 10.0  # for the thread to begin or to end, which takes no time
 
 
@@ -79,6 +81,7 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._started = Signal()
+        self._order = Lock()  # what one thread asks for stands before another thread's end, or is refused
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._thread = Thread(target=lambda: asyncio.run(self._live()), name="earloop-client", daemon=True)
@@ -91,15 +94,22 @@ class LoopThread:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Its result or its error; every step of the client has a deadline of its own. Raises Conflict once stopped."""
-        if self._loop is None:
+        with self._order:
+            asked = asyncio.run_coroutine_threadsafe(work, self._loop) if self._loop else None
+        if asked is None:
             work.close()
-            raise Conflict("The stream was closed; open another one.")
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+            raise Conflict(CLOSED)
+        try:
+            return asked.result()
+        except CancelledError as error:  # by the end of the loop
+            raise Conflict(CLOSED) from error
 
     def stop(self) -> None:
-        loop, self._loop = self._loop, None
-        if loop is not None and self._stopping is not None:
-            loop.call_soon_threadsafe(self._stopping.set)
+        with self._order:
+            loop, self._loop = self._loop, None
+            if loop is not None and self._stopping is not None:
+                loop.call_soon_threadsafe(self._stopping.set)
+        if loop is not None:
             self._thread.join(START_S)
 
     async def _live(self) -> None:

@@ -4,6 +4,7 @@ import threading
 import pytest
 
 from stt_server.client import Pong, open_stream
+from stt_server.client.blocking import LoopThread
 from stt_server.errors import BadInput, Conflict, Unavailable
 from stt_server.messages import Finished
 from tests.client.scripted import LAST, SAID, Scripted, serving
@@ -37,6 +38,30 @@ def _failing_stream(url: str) -> None:
         stream.send(b"x")
         with pytest.raises(BadInput, match="That will not do"):
             list(stream)
+
+
+def test_what_a_thread_waits_for_when_another_ends_the_loop_is_a_conflict_and_no_endless_wait():
+    thread, waiting = LoopThread(), threading.Event()
+    faults: list[Exception] = []
+
+    async def for_ever() -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    def ask() -> None:
+        try:
+            thread.run(for_ever())
+        except Conflict as error:
+            faults.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert waiting.wait(60)
+    thread.stop()
+    asking.join(60)
+    assert len(faults) == 1
+    with pytest.raises(Conflict, match="closed"):
+        thread.run(for_ever())
 
 
 def test_a_thread_that_finds_no_server_leaves_none_behind(unused_tcp_port):

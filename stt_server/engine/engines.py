@@ -64,9 +64,9 @@ class Engines:
 
         Raises BadOption as `open` would, and what completing the options raises.
         """
-        if not (options.decoder or options.grammar or options.hotwords or options.hints or options.vocabulary):
+        options = self._complete(options)  # first: a stream that asks for nothing may have a default vocabulary
+        if not (options.decoder or options.grammar or options.hotwords or options.hints):
             return
-        options = self._complete(options)
         recognizer = self.lineup.pick("", options, self._caller()).recognizer
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._maker, recognizer.open, replace(options, model=None))

@@ -52,13 +52,16 @@ async def heard(request: web.Request, protocol: str, spec: AudioSpec | None = No
 
 
 async def _of_file(body: Body, services: Services, options: Open) -> Transcript:
+    options = replace(options, live=False)
     with reserved_place(services, live=False) as place, await body.spooled() as file:
-        session = services.engines.open(replace(options, live=False), place)
+        await services.engines.make_ready(options)
+        session = services.engines.open(options, place)
         return await transcribe_file(session, file, services.settings.max_stream_s)
 
 
 async def _of_raw(body: Body, services: Services, options: Open) -> Transcript:
     with reserved_place(services, live=True) as place:
+        await services.engines.make_ready(options)
         session = services.engines.open(options, place)
         return await transcribe(session, body.pieces())
 

@@ -580,6 +580,16 @@ async def test_what_a_stream_asks_for_is_made_ready_beside_the_event_loop():
     assert toy.opened_in != [threading.current_thread().name]
 
 
+async def test_what_a_default_vocabulary_brings_is_made_ready_too():
+    toy = Slow()
+    toy.may_open.set()
+    with engines(1, toy) as made:
+        made.complete(lambda asked: replace(asked, hints=("scullery",)))
+        await made.make_ready(options())
+    assert len(toy.opened_in) == 1
+    assert toy.opened_in != [threading.current_thread().name]
+
+
 async def test_what_cannot_be_made_ready_is_refused_as_by_open_and_nothing_is_made_for_those_who_ask_for_nothing():
     toy = Slow()
     toy.may_open.set()

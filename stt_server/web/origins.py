@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from stt_server.web.route import Handler
 
 PREFLIGHT_S: Final = "600"  # how long a browser remembers what it may
-EXPOSED: Final = "Retry-After, X-Earloop-Error, X-Earloop-Language, X-Earloop-Model, X-Earloop-Version"
+EXPOSED: Final = (
+    "Retry-After, X-Earloop-Error, X-Earloop-Ignored, X-Earloop-Language, X-Earloop-Model, X-Earloop-Version"
+)
+METHODS: Final = "GET, POST, PUT, PATCH, DELETE"
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -59,7 +62,7 @@ class Origins:
         if not self._welcome(request):
             raise Forbidden("A page of this site may not use this server: it is not one of `allowed_origins`.")
         headers: dict[str, str] = {
-            hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, POST, PUT, DELETE",
+            hdrs.ACCESS_CONTROL_ALLOW_METHODS: METHODS,
             hdrs.ACCESS_CONTROL_ALLOW_HEADERS: request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "*"),
             hdrs.ACCESS_CONTROL_MAX_AGE: PREFLIGHT_S,
         }

@@ -5,6 +5,8 @@ import pytest
 
 from stt_server.errors import BadOption
 from stt_server.store.rights import Scope
+from stt_server.web.route import WEBSOCKET
+from stt_server.web.routes import ROUTES
 from tests.web.conftest import Server, Start
 from tests.web.keys import bearer, make_key
 
@@ -139,6 +141,14 @@ async def test_a_browser_that_asks_first_is_told_without_a_key(start: Start, htt
         assert answer.headers["Access-Control-Allow-Headers"] == "authorization,x-stainless-os"
     async with http.options(f"{server.url}/v1/audio/transcriptions", headers={"Origin": EVIL, **question}) as answer:
         assert answer.status == 403
+
+
+async def test_a_browser_that_asks_first_may_do_all_that_a_route_takes(start: Start, http):
+    server = await start(allowed_origins=APP)
+    question = {"Origin": APP, "Access-Control-Request-Method": "PATCH"}
+    async with http.options(f"{server.url}/v1/keys/me", headers=question) as answer:
+        allowed = set(answer.headers["Access-Control-Allow-Methods"].split(", "))
+    assert allowed == {route.method for route in ROUTES} - {WEBSOCKET}
 
 
 @pytest.mark.parametrize("origins", ["app.example", "https://", "https://app.example/path", "*", "https://["])

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from stt_server.logs import EventLog
+from stt_server.tasks import ended, wait_for
 
 if TYPE_CHECKING:
     import ssl
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 LOOK_S: Final = 0.25
 GRACE_S: Final = 30.0
+CLOSE_S: Final = 2.0
 HANDSHAKE_S: Final = 10.0
 BACKLOG: Final = 128
 FULL: Final = (
@@ -88,16 +90,17 @@ class Connections:
     @asynccontextmanager
     async def watched(self, server: web.Server) -> AsyncIterator[None]:
         """Look at every connection now and then, and cut those that are over a bound."""
-        watching = asyncio.create_task(self._watch(server))
+        closing = asyncio.Event()
+        watching = asyncio.create_task(self._watch(server, closing))
         try:
             yield
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            closing.set()
+            await ended(watching, CLOSE_S)
 
-    async def _watch(self, server: web.Server) -> None:
-        while True:
-            await asyncio.sleep(LOOK_S)
+    async def _watch(self, server: web.Server, closing: asyncio.Event) -> None:
+        while not closing.is_set():
+            await wait_for(closing, LOOK_S)
             self._look(server, asyncio.get_running_loop().time())
 
     def _look(self, server: web.Server, now: float) -> None:

@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import and_, func, insert, or_, select
+from sqlalchemy import and_, exists, false, func, insert, or_, select
 
 from stt_server.errors import BadOption, Conflict, LimitReached, NotFound
 from stt_server.store.tables import CLIPS, CONSENTS, DATASET_CLIPS, DATASETS, PEOPLE, VOTES
@@ -198,8 +198,14 @@ def objects_of(connection: Connection, part: str) -> dict[str, tuple[str, dateti
 
 def expired(connection: Connection, now: datetime, limit: int = 1000) -> list[str]:
     """The ids of clips that nobody has judged in time, some of them."""
-    query = select(CLIPS.c.id).where(CLIPS.c.expires.is_not(None), CLIPS.c.expires <= now, CLIPS.c.status == "waiting")
+    query = select(CLIPS.c.id).where(CLIPS.c.status == "waiting", has_expired(now))
     return list(connection.scalars(query.order_by(CLIPS.c.expires).limit(limit)))
+
+
+def has_expired(now: datetime) -> ColumnElement[bool]:
+    """Said of a clip that waits: its time is over and nobody has judged it. One vote and it stays: it is not lost."""
+    voted = exists().where(VOTES.c.clip_id == CLIPS.c.id, VOTES.c.round == CLIPS.c.round)
+    return and_(func.coalesce(CLIPS.c.expires <= now, false()), ~voted)
 
 
 def _check_person(connection: Connection, clip: KeptClip) -> None:

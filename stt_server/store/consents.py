@@ -100,6 +100,14 @@ def living(connection: Connection, now: datetime) -> dict[str, Consent]:
     return {row.person_id: _consent(row) for row in connection.execute(_columns().where(_lives(now)))}
 
 
+def covers(purpose: Purpose, now: datetime) -> ColumnElement[bool]:
+    """Said of a clip: its purposes hold this one, and where it rests on a consent its person's has not run out."""
+    running = select(CONSENTS.c.id).where(
+        CONSENTS.c.person_id == CLIPS.c.person_id, _lives(now), CONSENTS.c.purposes.contains(purpose.value)
+    )
+    return and_(CLIPS.c.purposes.contains(purpose.value), or_(CLIPS.c.consent_id.is_(None), running.exists()))
+
+
 def history(connection: Connection, person_id: str) -> list[Consent]:
     """All that somebody ever agreed to, oldest first."""
     theirs = _columns().where(CONSENTS.c.person_id == person_id).order_by(CONSENTS.c.given, CONSENTS.c.id)

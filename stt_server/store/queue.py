@@ -18,7 +18,8 @@ from sqlalchemy import and_, delete, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from stt_server.errors import Busy, Conflict, Forbidden
-from stt_server.store import clips
+from stt_server.store import clips, consents
+from stt_server.store.rights import Purpose
 from stt_server.store.tables import CLIPS, LEASES, PEOPLE, SKIPS, VOTES
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _waiting(person_id: str, now: datetime) -> list[ColumnElement[bool]]:
     return [
         CLIPS.c.status == "waiting",
         CLIPS.c.duplicate_of.is_(None),
-        or_(CLIPS.c.expires.is_(None), CLIPS.c.expires > now),
+        ~clips.has_expired(now),
         or_(_by_others(person_id), _judged_by_another(person_id)),
         *_free(person_id, now),
     ]
@@ -149,10 +150,10 @@ def _gold(person_id: str, now: datetime) -> list[ColumnElement[bool]]:
 
 
 def _free(person_id: str, now: datetime) -> list[ColumnElement[bool]]:
-    """Nobody has it now, and this person has neither judged it in this round nor passed it over."""
+    """Its giver agrees still, nobody has it now, this person has neither judged it in this round nor passed it over."""
     leased = exists().where(LEASES.c.clip_id == CLIPS.c.id, LEASES.c.expires > now)
     skipped = exists().where(SKIPS.c.clip_id == CLIPS.c.id, SKIPS.c.person_id == person_id)
-    return [~leased, ~_has_vote(VOTES.c.person_id == person_id), ~skipped]
+    return [consents.covers(Purpose.TRAINING, now), ~leased, ~_has_vote(VOTES.c.person_id == person_id), ~skipped]
 
 
 def _by_others(person_id: str) -> ColumnElement[bool]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, func, insert, or_, select
 
 from stt_server.errors import NotFound
-from stt_server.store import datasets
+from stt_server.store import consents, datasets
 from stt_server.store.rights import Purpose, Verdict
-from stt_server.store.tables import CLIPS, CONSENTS, DATASET_CLIPS, DATASETS, SNAPSHOT_CLIPS, SNAPSHOTS
+from stt_server.store.tables import CLIPS, DATASET_CLIPS, DATASETS, SNAPSHOT_CLIPS, SNAPSHOTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ def candidates(connection: Connection, dataset_id: str, purpose: Purpose, now: d
     query = (
         select(CLIPS)
         .join(DATASET_CLIPS, DATASET_CLIPS.c.clip_id == CLIPS.c.id)
-        .where(DATASET_CLIPS.c.dataset_id == dataset_id, _agreed(), _covered(purpose, now))
+        .where(DATASET_CLIPS.c.dataset_id == dataset_id, _agreed(), consents.covers(purpose, now))
         .order_by(CLIPS.c.id)
         .with_for_update(read=True, of=CLIPS)
     )
@@ -113,7 +113,7 @@ def decided_since(connection: Connection, dataset: str, purpose: Purpose, now: d
         .select_from(CLIPS)
         .join(DATASET_CLIPS, DATASET_CLIPS.c.clip_id == CLIPS.c.id)
         .join(DATASETS, DATASETS.c.id == DATASET_CLIPS.c.dataset_id)
-        .where(DATASETS.c.name == dataset, _agreed(), _covered(purpose, now))
+        .where(DATASETS.c.name == dataset, _agreed(), consents.covers(purpose, now))
     )
     if since is not None:
         query = query.where(CLIPS.c.decided > since)
@@ -190,18 +190,6 @@ def _agreed() -> ColumnElement[bool]:
     said = and_(CLIPS.c.verdict.in_([Verdict.RIGHT, Verdict.CORRECTED]), CLIPS.c.text != "")
     silent = CLIPS.c.verdict == Verdict.NOISE
     return and_(CLIPS.c.status == DECIDED, or_(said, silent), CLIPS.c.duplicate_of.is_(None))
-
-
-def _covered(purpose: Purpose, now: datetime) -> ColumnElement[bool]:
-    """Its purposes hold this one, and where it rests on a consent its person's has not run out."""
-    wanted = CLIPS.c.purposes.contains(purpose.value)
-    running = select(CONSENTS.c.id).where(
-        CONSENTS.c.person_id == CLIPS.c.person_id,
-        CONSENTS.c.ended.is_(None),
-        or_(CONSENTS.c.expires.is_(None), CONSENTS.c.expires > now),
-        CONSENTS.c.purposes.contains(purpose.value),
-    )
-    return and_(wanted, or_(CLIPS.c.consent_id.is_(None), running.exists()))
 
 
 def _splits(connection: Connection, dataset_id: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from stt_server.store import clips
 from stt_server.store.database import Database, open_database
 from stt_server.store.objects import FolderObjects, ObjectStore, clip_key, open_objects
 from tests.catalog.conftest import add
-from tests.store.giving import clip, counts, giver, now
+from tests.store.giving import clip, counts, giver, judge, now
 
 AT_ONCE = timedelta(seconds=-2)  # S3 tells whole seconds
 
@@ -73,9 +73,11 @@ def test_a_clip_that_nobody_judged_in_time_leaves_with_its_bytes(database: Datab
     gone = clip(database, given, objects, expires=now() - timedelta(seconds=1))
     stays = clip(database, given, objects, expires=now() + timedelta(hours=1))
     judged = clip(database, given, objects, expires=now() - timedelta(seconds=1), status="decided")
+    once = clip(database, given, objects, expires=now() - timedelta(seconds=1))
+    judge(database, once, giver(database)[0])
     assert sweep(database, objects).expired == 1
-    assert {key for key, _ in objects.each("clips/")} == {stays.object_key, judged.object_key}
-    assert counts(database)["clips"] == 2
+    assert {key for key, _ in objects.each("clips/")} == {stays.object_key, judged.object_key, once.object_key}
+    assert (counts(database)["clips"], counts(database)["votes"]) == (3, 1)
     with pytest.raises(NotFound):
         objects.get(gone.object_key)
 

@@ -37,7 +37,13 @@ def giver(database: Database, *purposes: Purpose) -> tuple[Person, Consent]:
     """Somebody who agreed to that."""
     with database.write() as connection:
         person, _ = people.create(connection, now())
-        return person, consents.give(connection, person.id, "1", "the words", purposes or BOTH, Way.API, now())
+    return person, agree(database, person, *purposes)
+
+
+def agree(database: Database, person: Person, *purposes: Purpose, expires: datetime | None = None) -> Consent:
+    """Let somebody agree to that from now on."""
+    with database.write() as connection:
+        return consents.give(connection, person.id, "1", "the words", purposes or BOTH, Way.API, now(), expires)
 
 
 def clip(

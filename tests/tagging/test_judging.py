@@ -182,6 +182,23 @@ def test_expired_clips_are_not_asked_for(queue: Queue):
     assert queue.lease("ann") is None
 
 
+def test_a_clip_that_was_judged_once_is_asked_for_beyond_its_time(queue: Queue):
+    clip = queue.clip(expires=queue.now + timedelta(hours=1))
+    queue.says("ann")
+    queue.pass_(hours=2)
+    assert queue.says("bob") == clip
+    assert queue.row(clip).status == "decided"
+
+
+def test_whose_consent_has_run_out_is_heard_by_no_tagger_until_they_agree_again(queue: Queue):
+    queue.consent = giving.agree(queue.database, queue.giver, expires=queue.now + timedelta(hours=1))
+    clip, gold = queue.clip(), queue.gold()
+    queue.pass_(hours=2)
+    assert queue.lease("ann") is None
+    giving.agree(queue.database, queue.giver)
+    assert {queue.says("ann"), queue.says("ann")} == {clip, gold}
+
+
 def test_who_withdrew_judges_nothing(queue: Queue):
     queue.clip()
     task = queue.leased("ann")

@@ -12,7 +12,9 @@ import pytest
 
 from stt_server.catalog.importing import import_bundle, register_shipped
 from stt_server.catalog.promotion import promote
+from stt_server.collection.withdrawal import take_back
 from stt_server.datasets.making import make_snapshot
+from stt_server.errors import NotFound
 from stt_server.jobs.asking import ask
 from stt_server.jobs.params import read_params
 from stt_server.settings import load_settings
@@ -21,10 +23,14 @@ from stt_server.store.database import open_database
 from stt_server.store.objects import open_objects
 from stt_server.store.rights import Purpose, Verdict
 from stt_server.store.ring import now
+from stt_server.store.withdrawal import Why
 from tests.store import giving
+from training.worker import publishing
 from training.worker.diary import Diary
 from training.worker.heart import Heart
+from training.worker.material import NOTE
 from training.worker.publishing import publish
+from training.worker.wishes import Left, Wish
 from training.worker.work import Work
 
 if TYPE_CHECKING:
@@ -136,10 +142,6 @@ def test_a_label_that_looks_wrong_is_judged_anew(tmp_path, tiny_bundle):
 
 
 def test_a_page_goes_when_a_clip_is_withdrawn_that_its_model_learned_from(tmp_path, tiny_bundle):
-    from stt_server.collection.withdrawal import take_back
-    from stt_server.errors import NotFound
-    from stt_server.store.withdrawal import Why
-
     with ready(tmp_path, tiny_bundle) as job:
         job.judge("passed")
         report_id = job.publish()["report_id"]
@@ -149,3 +151,22 @@ def test_a_page_goes_when_a_clip_is_withdrawn_that_its_model_learned_from(tmp_pa
         assert (report.html_key, report.verdict) == (None, "passed")
         with pytest.raises(NotFound):
             job.work.objects.get(reports.page_key(report_id))
+
+
+def test_of_a_clip_that_is_withdrawn_while_its_model_is_imported_no_model_is_left(tmp_path, tiny_bundle, monkeypatch):
+    with ready(tmp_path, tiny_bundle, promote="gated") as job:
+        job.judge("passed")
+        (job.work.folder / NOTE).write_text(json.dumps({"snapshots": {job.snapshot.id: [job.clip.id]}, "guards": []}))
+
+        def withdrawn_meanwhile(*given: Any, **more: Any) -> Model:
+            take_back(job.work.database, job.work.objects, [job.clip.id], "command", Why.CURATOR)
+            return import_bundle(*given, **more)
+
+        monkeypatch.setattr(publishing, "import_bundle", withdrawn_meanwhile)
+        with pytest.raises(Left) as left:
+            job.publish()
+        assert left.value.wish is Wish.RESTART
+        with job.work.database.read() as connection:
+            made = [each for each in models.listed(connection, removed=True) if each.job_id == job.work.job.id]
+        assert [each.status for each in made] == ["removed"]
+        assert job.live() == job.base.id

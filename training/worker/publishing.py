@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from stt_server.catalog.importing import import_bundle
-from stt_server.catalog.promotion import promote
+from stt_server.catalog.promotion import promote, remove
 from stt_server.errors import Conflict
 from stt_server.store import reports
 from stt_server.store.ids import new_id
@@ -21,6 +22,7 @@ from stt_server.store.reports import PASSED, GateReport
 from stt_server.store.ring import now
 from stt_server.store.routes import Kind
 from stt_server.tagging import curation
+from training.worker.wishes import Left, Wish
 from training.worker.work import FIT, GATE
 
 if TYPE_CHECKING:
@@ -34,7 +36,10 @@ LEAST: Final = 0.001  # a suspicion below is none
 
 
 def publish(work: Work, base: Model, snapshot: Snapshot) -> dict[str, Any]:
-    """What the job's row keeps: ids, verdict, the word error rate on the target, and whether the model is live."""
+    """What the job's row keeps: ids, verdict, the word error rate on the target, and whether the model is live.
+
+    Raises Left where a clip was withdrawn meanwhile.
+    """
     judged = json.loads((work.folder / GATE / "gate.json").read_text(encoding="utf-8"))
     refused = judged["verdict"] == "refused"
     model = import_bundle(
@@ -49,6 +54,7 @@ def publish(work: Work, base: Model, snapshot: Snapshot) -> dict[str, Any]:
         snapshot_id=snapshot.id,
         person_id=work.params.person,
     )
+    _check_unspoilt(work, model)
     report = _keep_report(work, model, base, judged)
     work.diary.say(f"{model.ref}: {judged['verdict']}; {' '.join(judged['reasons'])}")
     reopened = _doubt(work)
@@ -65,6 +71,14 @@ def publish(work: Work, base: Model, snapshot: Snapshot) -> dict[str, Any]:
         "reopened": reopened,
         **_promoted(work, model, report),
     }
+
+
+def _check_unspoilt(work: Work, model: Model) -> None:
+    """A withdrawal names the models that there are; one that came while this was imported knew nothing of it."""
+    if work.is_spoilt():
+        with suppress(Conflict):  # it answers by now, imported by an earlier attempt: the withdrawal has named it
+            remove(work.database, model.id, actor=ACTOR, reason="a clip that it learned from was withdrawn")
+        raise Left(Wish.RESTART)
 
 
 def _keep_report(work: Work, model: Model, base: Model, judged: dict[str, Any]) -> GateReport:

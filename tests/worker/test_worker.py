@@ -164,7 +164,7 @@ def test_a_training_that_is_killed_is_tried_again_later_and_a_worker_told_to_sto
         second = filled.ask(set=LONG)
         wait(lambda: children(worker.pid), "no training runs")
         worker.send_signal(signal.SIGTERM)
-        worker.wait(60)
+        worker.wait(PATIENCE_S)
     back = filled.job(second.id)
     assert (back.status, back.attempt, back.worker) == ("waiting", 0, None)
 
@@ -174,7 +174,7 @@ def test_a_dataset_without_clips_fails_for_good_and_says_why(place):
         datasets.create(connection, DATASET, "test", now())
     job = place.ask()
     with place.worker("--once") as worker:
-        worker.wait(60)
+        worker.wait(PATIENCE_S)
     ended = place.job(job.id)
     assert (ended.status, ended.attempt) == ("failed", 1)
     assert "No clip of words" in ended.error
@@ -186,7 +186,7 @@ def test_workers_that_claim_at_once_do_each_job_once_on_either_database(tmp_path
         datasets.create(connection, DATASET, "test", now())
     asked = [place.ask() for _ in range(8)]
     with place.worker("--once") as one, place.worker("--once") as other:
-        assert [one.wait(60), other.wait(60)] == [0, 0]
+        assert [one.wait(PATIENCE_S), other.wait(PATIENCE_S)] == [0, 0]
     ended = [place.job(job.id) for job in asked]
     assert {(job.status, job.attempt) for job in ended} == {("failed", 1)}
     assert all(job.log.count("attempt") == 1 for job in ended)

@@ -6,6 +6,7 @@ import random
 import secrets
 import shutil
 import socket
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -64,12 +65,11 @@ class Worker:
 
     def run(self, *, once: bool = False) -> int:
         """Until it is to end, or, with `once`, until nothing is left to do. Says how many jobs it had."""
-        done = 0
-        swept = 0.0
+        done, sweeping = 0, time.monotonic()
         while not self.stopping.is_set():
-            if swept <= 0:
+            if time.monotonic() >= sweeping:
                 self._sweep()
-                swept = SWEEP_S
+                sweeping = time.monotonic() + SWEEP_S
             if job := self._claim():
                 self.perform(job)
                 done += 1
@@ -77,7 +77,6 @@ class Worker:
                 break
             else:
                 self.stopping.wait(POLL_S)
-                swept -= POLL_S
         return done
 
     def perform(self, job: Job) -> None:

@@ -4,10 +4,12 @@ import asyncio
 import base64
 import json
 from typing import Any
+from zlib import crc32
 
 import aiohttp
 import pytest
 
+from stt_server.catalog.promotion import promote
 from stt_server.store import custom_models, jobs, routes
 from stt_server.store.database import Database
 from stt_server.store.models import Model, Status, insert_model
@@ -64,7 +66,7 @@ class Caller:
     async def trained(self, name: str = "Proof-in-the-Pudding") -> tuple[str, str]:
         """A model of a dataset of its own, trained by a worker that had little to do; its id and that of its bundle."""
         dataset = await self.dataset(name)
-        await self.label(await self.resource(dataset, seed=hash(name) % 1000))
+        await self.label(await self.resource(dataset, seed=crc32(name.encode()) % 1000))
         model = (await self.model(dataset, name))["model_id"]
         await self.ask("POST", f"/v1/train?model-id={model}", status=201)
         return model, await self.server.services.store.run(finish_run)
@@ -349,6 +351,20 @@ async def test_who_has_as_much_as_a_key_may_have_is_told_what_to_do(start: Start
     operator = await key_of(http, server, Scope.ADMIN)
     for number in range(4):
         await operator.dataset(f"Mine {number}")
+
+
+async def test_what_servers_could_not_load_is_not_deployed_until_another_is_taken_back(start: Start, http):
+    ann = await key_of(http, await start(collect=True, max_models=2))
+    (_, live), (one, _), (two, _) = [await ann.trained(name) for name in ("Live", "One", "Two")]
+    await ann.server.services.store.run(promote, live, actor="command")
+    await ann.ask("POST", f"/v1/models/{one}/deploy")
+    before = await ann.server.services.store.run(routed)
+    told = (await ann.ask("POST", f"/v1/models/{two}/deploy", status=429))["error"]
+    assert (told["code"], "max_models" in told["message"]) == ("limit_reached", True)
+    assert await ann.server.services.store.run(routed) == before, "nothing of it is left"
+    assert (await ann.ask("GET", f"/v1/models/{two}"))["deployed"] is None
+    await ann.ask("DELETE", f"/v1/models/{one}/deploy")
+    await ann.ask("POST", f"/v1/models/{two}/deploy")
 
 
 async def test_hours_of_audio_are_a_limit_of_the_keys_that_are_made(start: Start, http):

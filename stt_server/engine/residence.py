@@ -7,6 +7,10 @@
 A contributor whose own model waits is heard by the live model, as if they had none; that they spoke has it loaded, in
 the place of the one whose contributor has been silent longest, and their next stream is heard with it. No stream waits
 for a model, and none loses the one it has.
+
+Models by name do not take turns so, those that keys have deployed neither: who asks by name is heard by that model or
+refused, never by another one, so one that waits would turn its clients away. `web/deploying.py` deploys no more of them
+than there is room for.
 """
 
 from __future__ import annotations

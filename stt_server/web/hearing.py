@@ -4,9 +4,9 @@
     Audio, Flush, … ──┤                                                ├─► a session for each channel ─► events
                       └─ coded: pipe ─► a thread ─► 16 kHz floats ─────┘
 
-To the pump it is what a session is. The pipe holds one message; the next one waits until it is being decoded, and the
-thread waits until the sessions have taken what came out. A thread that wants more bytes has let go of all that was
-decoded, so that a Flush comes behind exactly the audio that was sent before it.
+To the pump it is what a session is. The pipe holds one message; the next one waits until it is decoded, and the thread
+waits until the sessions have taken what came out. A thread that wants more bytes has let go of all that was decoded, so
+that a Flush comes behind exactly the audio that was sent before it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from stt_server.messages import Audio, Failed, Finish, Finished, OfChannel
-from stt_server.web.decoding import TAKE_S, Decoding
+from stt_server.web.decoding import Decoding
 from stt_server.web.errors import as_ours
 from stt_server.web.recognition import FILE_AUDIO
 
@@ -54,8 +54,18 @@ def hear(engines: Engines, options: Open, place: Place | None) -> Session | Hear
         for session in sessions:
             session.leave()
         raise
-    decoding = Decoding(options.coded, channels, apart=options.apart) if options.coded else None
-    return Hearing(sessions, options, decoding)
+    return Hearing(sessions, options, _decoding(sessions, options))
+
+
+def _decoding(sessions: Sequence[Session], options: Open) -> Decoding | None:
+    """None where the audio is raw."""
+    if not options.coded:
+        return None
+
+    def heard() -> int:
+        return sum(session.received_bytes for session in sessions)
+
+    return Decoding(options.coded, options.audio.channels, apart=options.apart, heard=heard)
 
 
 class Hearing:
@@ -135,9 +145,7 @@ class Hearing:
         if isinstance(command, Audio):
             await decoding.take(command.data)
         elif isinstance(command, Finish):
-            decoding.end()
-            if self._forwarding is not None:
-                await asyncio.wait({self._forwarding}, timeout=TAKE_S)
+            await decoding.end()
         else:
             await decoding.drained()
         if self.error is not None:

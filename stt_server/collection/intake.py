@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from stt_server.collection.keeping import Basis, Draft, Heard, keep
@@ -36,7 +36,7 @@ _LICENCE: Final = re.compile(r"[^\W\d_][^\x00-\x1f\x7f-\x9f\u2028\u2029]*")  # i
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What an uploader says of a clip."""
+    """What an uploader says of a clip. `release` None: as the uploader has agreed."""
 
     text: str | None = None
     dataset: str | None = None
@@ -44,7 +44,7 @@ class Said:
     licence: str = ""
     statement: str = ""
     device: str = ""
-    release: bool = False
+    release: bool | None = None
 
 
 def parse_said(fields: Mapping[str, str]) -> Said:
@@ -70,7 +70,7 @@ def parse_said(fields: Mapping[str, str]) -> Said:
         licence=given.get("licence", ""),
         statement=given.get("statement", ""),
         device=given.get("device", ""),
-        release=release == "true",
+        release=release == "true" if release else None,
     )
 
 
@@ -85,6 +85,20 @@ def stated(said: Said, person_id: str | None = None) -> Basis:
         raise BadOption("A clip can be released under a licence only; name it in `licence`.", field="licence")
     purposes = {Purpose.TRAINING, Purpose.RELEASE} if said.release else {Purpose.TRAINING}
     return Basis(frozenset(map(str, purposes)), person_id, statement=said.statement, licence=said.licence)
+
+
+def agreed(said: Said, consent: Basis) -> Basis:
+    """The basis that the uploader's consent gives to this clip, under its licence. A clip may get less than was agreed.
+
+    Raises Forbidden for a release that was not agreed to.
+    """
+    if said.release and Purpose.RELEASE not in consent.purposes:
+        raise Forbidden(
+            "You have not agreed to a public release: do so on the page /consent, or say in `statement` why this "
+            "recording may be released."
+        )
+    less = {Purpose.RELEASE} if said.release is False else set()
+    return replace(consent, purposes=consent.purposes - less, licence=said.licence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ def check_clip(connection: Connection, clip: KeptClip, allowance: Allowance = NO
 
 def join_dataset(connection: Connection, clip_id: str, name: str, now: datetime) -> None:
     """Put a clip into a dataset. Raises NotFound."""
-    dataset_id = connection.scalar(select(DATASETS.c.id).where(DATASETS.c.name == name))
+    dataset_id = connection.scalar(select(DATASETS.c.id).where(DATASETS.c.name == name, DATASETS.c.removed.is_(None)))
     if dataset_id is None:
         raise NotFound(f"There is no dataset {name[:100]!r}.", field="dataset")
     connection.execute(insert(DATASET_CLIPS).values(dataset_id=dataset_id, clip_id=clip_id, added=now))
@@ -209,10 +209,12 @@ def has_expired(now: datetime) -> ColumnElement[bool]:
 
 
 def _check_person(connection: Connection, clip: KeptClip) -> None:
-    """Held to the end of the transaction, so that withdrawing comes before or after, never between."""
+    """Held to the end of the transaction, so that withdrawing comes before or after, never between, and that of two
+    clips of one person at once the second is checked when the first is kept.
+    """
     if clip.person_id is None:
         return
-    query = select(PEOPLE.c.withdrawn).where(PEOPLE.c.id == clip.person_id).with_for_update(read=True)
+    query = select(PEOPLE.c.withdrawn).where(PEOPLE.c.id == clip.person_id).with_for_update(key_share=True)
     row = connection.execute(query).one_or_none()
     if row is None or row.withdrawn is not None:
         raise Conflict("Who gives this clip has withdrawn; it is not kept.")

@@ -148,9 +148,9 @@ def set_script(connection: Connection, name: str, script: Sequence[tuple[str, in
                 f"A line of a script is 1 to {LONGEST_SENTENCE} letters, to be said 1 to {MOST_TIMES} times.",
                 field="script",
             )
-    if len({sentence for sentence, _ in script}) < len(script) or len(script) > MOST_SENTENCES:
-        raise BadOption(f"A script has each sentence once and {MOST_SENTENCES} at most.", field="script")
     rows = [[sentence.strip(), times] for sentence, times in script]
+    if len({sentence for sentence, _ in rows}) < len(rows) or len(script) > MOST_SENTENCES:
+        raise BadOption(f"A script has each sentence once and {MOST_SENTENCES} at most.", field="script")
     if not connection.execute(update(DATASETS).where(DATASETS.c.name == name).values(script=rows)).rowcount:
         get(connection, name)
 

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from stt_server.collection.intake import LONGEST_S, Said, parse_said, stated
+from stt_server.collection.intake import LONGEST_S, Said, agreed, parse_said, stated
 from stt_server.collection.keeping import Draft, Heard, keep
 from stt_server.collection.quality import Problem, problems_of, quality_of
 from stt_server.errors import BadInput, BadOption, Forbidden, NotFound
@@ -148,12 +148,12 @@ def require_collecting(request: web.Request) -> None:
 
 
 async def basis_for(request: web.Request, said: Said) -> Basis:
-    """Why this may be kept: what its giver states, else what they agreed to. Raises Forbidden."""
+    """Why this may be kept: what its giver states, else what they agreed to. Raises Forbidden, BadOption."""
     person = await person_of(request, make=True)
     consent = services_of(request).consents.may_keep(person)
     if said.statement or consent is None:
         return stated(said, person.id if person else None)
-    return basis_of(consent)
+    return agreed(said, basis_of(consent))
 
 
 def _language(tag: str) -> str:

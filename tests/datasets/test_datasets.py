@@ -67,7 +67,9 @@ def test_a_script_is_kept_in_its_order(database: Database):
             datasets.set_script(connection, "cellar", script)
 
 
-@pytest.mark.parametrize("script", [[("", 1)], [("a", 0)], [("a", 1), ("a", 2)], [("a" * 501, 1)], [("a", 10_001)]])
+@pytest.mark.parametrize(
+    "script", [[("", 1)], [("a", 0)], [("a", 1), ("a", 2)], [("a", 1), (" a", 1)], [("a" * 501, 1)], [("a", 10_001)]]
+)
 def test_a_script_that_cannot_be_read_out_is_refused(database: Database, script: list[tuple[str, int]]):
     gathered(database, "kitchen")
     with pytest.raises(BadOption), database.write() as connection:

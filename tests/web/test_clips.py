@@ -16,7 +16,7 @@ from stt_server.store.rights import Purpose
 from stt_server.store.ring import now
 from tests.engine.toy import loud, quiet
 from tests.voices import say
-from tests.web.conftest import SPEECH, Server, Start, finals, flac, heard_until, said, until, wav
+from tests.web.conftest import PATIENCE_S, SPEECH, Server, Start, finals, flac, heard_until, said, until, wav
 from tests.web.givers import agreed, withdrawn
 
 SPOKEN = (say("turn on the light") * 32767).astype("<i2").tobytes()
@@ -54,7 +54,7 @@ async def kept(server: Server) -> list[KeptClip]:
 async def settled(server: Server, count: int) -> list[KeptClip]:
     """The clips, when there are so many; what more may come is waited for by closing the recorder."""
     found: list[KeptClip] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while len(found := await kept(server)) < count:  # noqa: ASYNC110 - what is waited for sets no event
             await asyncio.sleep(0.01)
     await asyncio.to_thread(server.services.recorder.close)
@@ -253,6 +253,26 @@ async def test_an_upload_is_kept_by_the_consent_of_who_gives_it(collecting: Serv
     assert (clip.statement, clip.origin, clip.hypothesis) == (None, "upload", told["hypothesis"])
     async with http.post(address, data=form(flac(SPOKEN)), headers={"X-Contributor": token}) as answer:
         assert answer.status == 409  # the same samples in another file
+
+
+@pytest.mark.parametrize(
+    ("purposes", "fields", "kept_for"),
+    [
+        (["training"], {"licence": "CC0-1.0"}, ["training"]),
+        (["training"], {"licence": "CC0-1.0", "release": "true"}, None),
+        (["training", "release"], {"licence": "CC0-1.0"}, ["release", "training"]),
+        (["training", "release"], {"licence": "CC0-1.0", "release": "false"}, ["training"]),
+    ],
+)
+async def test_an_upload_by_consent_has_the_licence_it_names_and_is_for_no_more_than_was_agreed(
+    collecting: Server, http, purposes: list[str], fields: dict[str, str], kept_for: list[str] | None
+):
+    headers = {"X-Contributor": await contributor(collecting, *map(Purpose, purposes))}
+    async with http.post(f"{collecting.url}/v1/clips", data=form(wav(SPOKEN), **fields), headers=headers) as answer:
+        assert answer.status == (403 if kept_for is None else 201)
+    assert [(clip.licence, sorted(clip.purposes)) for clip in await kept(collecting)] == (
+        [] if kept_for is None else [("CC0-1.0", kept_for)]
+    )
 
 
 async def test_an_upload_without_consent_needs_a_statement(collecting: Server, http):

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from stt_server.errors import NotFound
 from stt_server.jobs import asking
 from stt_server.store import clips, datasets, jobs
 from stt_server.store.rights import Scope
@@ -113,6 +114,8 @@ async def test_a_dataset_is_deleted_its_clips_stay_and_its_snapshots_can_be_trac
     assert use["dataset"] == f"kitchen~{ident}", "what is made later may have the name"
     with store.read() as connection:
         assert clips.get(connection, kitchen[0]).id == kitchen[0]
+        with pytest.raises(NotFound):
+            clips.join_dataset(connection, kitchen[0], f"kitchen~{ident}", now())
     assert (await ask(http, server, "POST", "", {"name": "kitchen"}))[0] == 201
     assert (await ask(http, server, "GET", "/kitchen/snapshots"))[1]["snapshots"] == []
 

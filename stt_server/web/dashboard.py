@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 DAYS: Final = 30
 SHOWN_JOBS: Final = 10
 SHOWN_CHANGES: Final = 20
-SHOWN_MODELS: Final = 30
+SHOWN_MODELS: Final = 30  # the newest; those that have answered everybody come on top
+SHOWN_LIVE: Final = 50
 GREEDY: Final = "greedy"
 
 
@@ -44,10 +45,11 @@ def _overview(database: Database, days: int) -> dict[str, Any]:
         made = overview.days(connection, today, days)
         queue = overview.queue(connection)
         changes = routes.changes(connection, SHOWN_CHANGES)
+        live = _live(routes.changes_of(connection, Kind.LIVE), known)
         return {
-            "live": _live(routes.changes_of(connection, Kind.LIVE), known),
+            "live": live,
             "routes": [asdict(each) | {"model": _name(known, each.model_id)} for each in routes.every(connection)],
-            "models": [_model(each) for each in list(known.values())[:SHOWN_MODELS]],
+            "models": [_model(each) for each in _shown(known, live)],
             "changes": [_change(each, known) for each in changes],
             "days": [asdict(day) | {"day": day.day.isoformat()} for day in made],
             "queue": asdict(queue),
@@ -59,7 +61,13 @@ def _overview(database: Database, days: int) -> dict[str, Any]:
 
 def _live(changes: list[Change], known: dict[str, Model]) -> list[dict[str, Any]]:
     """The models that have answered everybody, oldest first; the last one does."""
-    return [_change(each, known) for each in changes if each.model_id in known]
+    return [_change(each, known) for each in changes if each.model_id in known][-SHOWN_LIVE:]
+
+
+def _shown(known: dict[str, Model], live: list[dict[str, Any]]) -> list[Model]:
+    """The newest first. However many came since, the history of the live model needs the error rates of those in it."""
+    answered = {change["model_id"] for change in live}
+    return [model for place, model in enumerate(known.values()) if place < SHOWN_MODELS or model.id in answered]
 
 
 def _model(model: Model) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from stt_server.web.resources import find_own, own_datasets
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from stt_server.store.custom_models import CustomModel
     from stt_server.store.database import Connection, Database
     from stt_server.store.models import Model
 
@@ -149,12 +150,18 @@ def _add_datasets(database: Database, ref: str, refs: Sequence[str], maker: str 
 def _delete(database: Database, ref: str, owner: str) -> str:
     with database.read() as connection:
         model = custom_models.get(connection, ref, owner)
+        _check_rests(connection, model)  # before anything is changed
     if model.deployed is not None:
         end_deployment(database, model.id, owner)
     with database.write() as connection:
         custom_models.lock(connection, model.id)
-        stands = custom_models.standing(connection, custom_models.get(connection, model.id, owner))
-        if stands.run is not None and stands.run.status in jobs.UNFINISHED:
-            raise Conflict(f"The model is being trained; end that by DELETE /v1/train/{stands.run.id} first.")
+        _check_rests(connection, custom_models.get(connection, model.id, owner))
         custom_models.remove(connection, model.id)
     return model.id
+
+
+def _check_rests(connection: Connection, model: CustomModel) -> None:
+    """Raises Conflict while a run of it waits or goes on."""
+    run = custom_models.standing(connection, model).run
+    if run is not None and run.status in jobs.UNFINISHED:
+        raise Conflict(f"The model is being trained; end that by DELETE /v1/train/{run.id} first.")

@@ -311,6 +311,16 @@ async def test_a_deployment_that_ends_gives_way_to_the_other_and_then_to_the_liv
     assert await ann.server.services.store.run(routed) == {}
 
 
+async def test_a_deployed_model_that_is_trained_anew_answers_on_when_its_deletion_is_refused(ann: Caller):
+    model, _ = await ann.trained()
+    await ann.ask("POST", f"/v1/models/{model}/deploy")
+    run = (await ann.ask("POST", f"/v1/train?model-id={model}", status=201))["id"]
+    before = await ann.server.services.store.run(routed)
+    assert run in (await ann.ask("DELETE", f"/v1/models/{model}", status=409))["error"]["message"]
+    assert await ann.server.services.store.run(routed) == before
+    assert (await ann.ask("GET", f"/v1/models/{model}"))["deployed"]
+
+
 async def test_nobody_takes_the_name_of_anothers_model_or_of_the_servers(ann: Caller):
     bob = await key_of(ann.http, ann.server)
     hers, _ = await ann.trained()

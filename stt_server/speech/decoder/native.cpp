@@ -688,6 +688,27 @@ struct Ending {  // of the utterance
 static_assert(std::is_trivially_copyable_v<Node> && std::is_trivially_copyable_v<Context> &&
               std::is_trivially_copyable_v<Beam>, "saved as bytes");
 
+// Numbers keys, which are hashes, in the order in which they come: an open table, emptied for every use.
+class Numbering {
+public:
+    void clear(size_t most) {
+        size_t room = 64;
+        while (room < 2 * most) room *= 2;
+        table_.assign(room, NONE), keys_.clear();
+    }
+
+    size_t number(uint64_t key) {
+        size_t at = key & (table_.size() - 1);
+        while (table_[at] != NONE && keys_[static_cast<size_t>(table_[at])] != key) at = (at + 1) & (table_.size() - 1);
+        if (table_[at] == NONE) table_[at] = static_cast<int32_t>(keys_.size()), keys_.push_back(key);
+        return static_cast<size_t>(table_[at]);
+    }
+
+private:
+    std::vector<int32_t> table_;
+    std::vector<uint64_t> keys_;
+};
+
 class Stream {
 public:
     Stream(const Decoder* decoder, int beam, const Hotwords* hotwords, const Grammar* grammar);
@@ -695,7 +716,7 @@ public:
     // Rows of log-probabilities, (frames, labels).
     void step(const float* rows, int64_t frames);
 
-    // Into `answer`: the words settled since the last call, and the best prefix; in the end the best `hypotheses`.
+    // Into `answer`: the words settled since the last call, and the best prefix; in the end the best `hypotheses`, if any.
     void read(bool is_final, int hypotheses);
 
     // All there is to know, into `answer`; and back, into a new stream of the same decoder and hotwords.
@@ -773,7 +794,9 @@ private:
     std::vector<Candidate> candidates_;
     std::vector<std::pair<double, int32_t>> ranking_;  // score; place among the beams, then among the candidates
     std::vector<Beam> chosen_;
-    std::vector<std::pair<uint64_t, double>> masses_;
+    Numbering numbers_;               // of futures, of words
+    std::vector<int32_t> bests_;      // by their number: the best beam of each future
+    std::vector<double> masses_;      // and the mass of each word
     double best_ = 0;                 // score, as far as is known in this frame
 };
 
@@ -1022,19 +1045,18 @@ void Stream::rescale() {
 // stays the better one: the others go.
 void Stream::drop_twins() {
     if (beams_.size() < 2) return;
-    masses_.clear();
-    for (size_t i = 0; i < beams_.size(); i++)
-        masses_.emplace_back(future(nodes_[beams_[i].node]), static_cast<double>(i));
-    std::sort(masses_.begin(), masses_.end());
+    numbers_.clear(beams_.size()), bests_.clear();
     bool found = false;
-    for (size_t i = 0, best; i < masses_.size(); i = best) {
-        auto keep = static_cast<size_t>(masses_[i].second);
-        for (best = i + 1; best < masses_.size() && masses_[best].first == masses_[i].first; best++) {
-            auto other = static_cast<size_t>(masses_[best].second);
-            if (beams_[other].score > beams_[keep].score) std::swap(other, keep);
-            nodes_[beams_[other].node].beam = NONE;
-            found = true;
+    for (size_t i = 0; i < beams_.size(); i++) {
+        const size_t number = numbers_.number(future(nodes_[beams_[i].node]));
+        auto other = static_cast<int32_t>(i);
+        if (number == bests_.size()) {
+            bests_.push_back(other);
+            continue;
         }
+        if (beams_[other].score > beams_[bests_[number]].score) std::swap(other, bests_[number]);
+        nodes_[beams_[other].node].beam = NONE;
+        found = true;
     }
     if (!found) return;
     size_t kept = 0;
@@ -1098,27 +1120,22 @@ void Stream::cut_history() {
 
 // Measure the confidence of each prefix's last two words: the share of all prefixes' mass that has them, too.
 void Stream::rate() {
-    masses_.clear();
+    numbers_.clear(2 * beams_.size()), masses_.clear();
+    const auto mass_of = [&](uint64_t word) -> double& {
+        const size_t number = numbers_.number(word);
+        if (number == masses_.size()) masses_.push_back(0);
+        return masses_[number];
+    };
     double all = 0;
     const double best = beams_.front().score;
     for (const Beam& beam : beams_) {
         const double mass = std::exp(beam.score - best);
         all += mass;
         const Context& context = contexts_[nodes_[beam.node].context];
-        if (context.closed > 0) masses_.emplace_back(context.recent[0], mass);
-        if (context.closed > 1 && context.recent[1] != context.recent[0]) masses_.emplace_back(context.recent[1], mass);
+        if (context.closed > 0) mass_of(context.recent[0]) += mass;
+        if (context.closed > 1 && context.recent[1] != context.recent[0]) mass_of(context.recent[1]) += mass;
     }
-    std::sort(masses_.begin(), masses_.end());
-    size_t size = 0;
-    for (const auto& [word, mass] : masses_) {
-        if (size && masses_[size - 1].first == word) masses_[size - 1].second += mass;
-        else masses_[size++] = {word, mass};
-    }
-    masses_.resize(size);
-    const auto confidence = [&](uint64_t word) {
-        const auto found = std::lower_bound(masses_.begin(), masses_.end(), std::pair<uint64_t, double>{word, -1});
-        return static_cast<float>(std::min(1.0, found->second / all));
-    };
+    const auto confidence = [&](uint64_t word) { return static_cast<float>(std::min(1.0, mass_of(word) / all)); };
     for (const Beam& beam : beams_) {
         Context& context = contexts_[nodes_[beam.node].context];
         if (!context.closed) continue;
@@ -1424,8 +1441,8 @@ void Stream::read(bool is_final, int hypotheses) {
     rate();
     put(answer, static_cast<uint32_t>(spelled_.size()));
     answer += spelled_;
-    const std::vector<Ending> all = endings();
-    const size_t count = std::min(all.size(), static_cast<size_t>(std::max(1, hypotheses)));
+    const std::vector<Ending> all = hypotheses > 0 ? endings() : std::vector<Ending>();
+    const size_t count = std::min(all.size(), static_cast<size_t>(std::max(0, hypotheses)));
     put(answer, static_cast<uint32_t>(count));
     for (size_t i = 0; i < count; i++) {
         std::vector<Word> words = words_of(all[i].node, nullptr);

@@ -223,7 +223,7 @@ class NativeDecoding:
 
     def spelled(self) -> str:
         """What the best label of each frame spells, without search and language model."""
-        return self._read(final=True).spelled
+        return self._read(final=True, count=0).spelled
 
     def save(self) -> bytes:
         """All that a later `restore` needs, in a decoding opened by the same decoder for the same wishes."""

@@ -45,11 +45,12 @@ def with_default(options: Open, vocabulary: Compiled, takes: Container[str]) -> 
         own = {*options.hotwords, *options.hints}
         room, letters = room - len(own), letters - sum(map(len, own))
         for phrase in vocabulary.hotwords:
+            if phrase in own:
+                continue
             room, letters = room - 1, letters - len(phrase)
             if room < 0 or letters < 0:
                 break
-            if phrase not in own:
-                hints.append(phrase)
+            hints.append(phrase)
     return replace(
         options,
         hints=(*options.hints, *hints),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from stt_server.vocabularies.compiling import Problem
 
@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from stt_server.engine.interface import Recognizer
     from stt_server.vocabularies.compiling import Compiled, Phrase
-
-MOST: Final = 200  # problems that are told one by one
 
 
 def judged(vocabulary: Compiled, model: Recognizer) -> tuple[Problem, ...]:

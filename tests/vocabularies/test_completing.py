@@ -56,6 +56,7 @@ def test_a_default_takes_no_more_room_than_the_request_leaves():
     long = ("x" * 19_998,)
     assert with_default(Open("test", hotwords=long), ROOMS, ALL).hints == ()
     assert with_default(Open("test", hotwords=("den",)), ROOMS, ALL).hints == ("attic",)
+    assert with_default(Open("test", hotwords=(*own[1:], "den")), ROOMS, ALL).hints == ("attic",)
 
 
 def test_a_port_without_keys_names_a_shared_vocabulary_or_that_of_a_key():

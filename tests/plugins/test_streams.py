@@ -106,7 +106,7 @@ async def test_a_server_that_was_away_when_somebody_began_to_speak_is_found_late
 
 
 async def test_a_server_that_is_gone_is_unreachable_and_the_stream_says_none(unused_tcp_port: int):
-    assistant = Assistant(f"http://127.0.0.1:{unused_tcp_port}", **SOON)
+    assistant = Assistant(f"http://127.0.0.1:{unused_tcp_port}", retry_s=0.5)
     with pytest.raises(Unreachable):
         await off_loop(assistant.hear, Recording(SPEECH), "en")
     assistant.stream_start()

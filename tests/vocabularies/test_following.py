@@ -33,6 +33,12 @@ class Noting(Listener):
         return super().open(options)
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was put is in use, however late a busy machine is."""
+    monkeypatch.setattr("stt_server.vocabularies.following.PATIENCE_S", 60.0)
+
+
 @pytest.fixture
 async def started(tmp_path, database_url):
     """Starts servers over the one database; each with its recognizer and address."""

@@ -14,7 +14,7 @@ from stt_server.protocols.deepgram import DeepgramCodec
 from stt_server.speech.files import read_audio
 from stt_server.speech.pcm import AudioFormat, encode_pcm
 from tests.engine.toy import loud, quiet
-from tests.web.conftest import SPEECH, Server, Start, closed, flac, heard, said, wav
+from tests.web.conftest import PATIENCE_S, SPEECH, Server, Start, closed, flac, heard, said, wav
 
 LINEAR = "/v1/listen?encoding=linear16&sample_rate=16000"
 CLOSE = '{"type": "CloseStream"}'
@@ -205,7 +205,6 @@ async def test_configuring_is_answered_once_and_changes_nothing_that_cannot_be(s
 async def test_who_says_nothing_is_closed_with_deepgrams_code(server: Server, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(DeepgramCodec, "terms", replace(DeepgramCodec.terms, idle_s=0.5))
     async with server.socket(LINEAR) as socket:
-        await socket.send('{"type": "KeepAlive"}')
         messages = await said(socket)
         code, reason = await closed(socket)
     assert code == 1011
@@ -214,11 +213,12 @@ async def test_who_says_nothing_is_closed_with_deepgrams_code(server: Server, mo
 
 
 async def test_the_last_words_have_the_servers_time_and_not_the_clients(start: Start, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(DeepgramCodec, "terms", replace(DeepgramCodec.terms, idle_s=0.2))
     server = await start()
     server.toy.gate.clear()
     async with server.socket(LINEAR) as socket:
         await socket.send(SPEECH)
+        assert await asyncio.to_thread(server.toy.inside.wait, PATIENCE_S)
+        monkeypatch.setattr(DeepgramCodec, "terms", replace(DeepgramCodec.terms, idle_s=0.2))
         await socket.send(CLOSE)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(socket.wait_closed(), 0.6)

@@ -39,6 +39,12 @@ class Noting(Listener):
         return self.asked[-1]
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was put is in use, however late a busy machine is."""
+    monkeypatch.setattr("stt_server.vocabularies.following.PATIENCE_S", 60.0)
+
+
 @pytest.fixture
 def noting() -> Noting:
     return Noting()

@@ -103,6 +103,12 @@ class Client:
 Start = Callable[..., Any]
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was put is in use, however late a busy machine is."""
+    monkeypatch.setattr("stt_server.vocabularies.following.PATIENCE_S", 60.0)
+
+
 @pytest.fixture
 def file() -> Any:
     """A path that is short enough for a unix socket, wherever temporary folders are."""

@@ -25,7 +25,7 @@ from speech_recognition import AudioData, AudioFile, Recognizer  # noqa: E402
 
 BATCH, STREAMING = "mycroft-stt-plugin-earloop", "mycroft-stt-plugin-earloop-streaming"
 PATIENT = {"timeout_s": 60, "connect_s": 20, "retry_s": 30}
-HASTY = {"timeout_s": 1, "connect_s": 0.5, "retry_s": 0.5}
+HASTY = {"timeout_s": 30, "connect_s": 20, "retry_s": 0.5}  # nobody is there: refused at once
 CHUNK = 2048
 SAID = (
     "recognizer_loop:utterance",

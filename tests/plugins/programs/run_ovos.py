@@ -13,7 +13,7 @@ from ovos_plugin_manager.utils.audio import AudioData
 
 BATCH, STREAMING, BUILT_IN = "ovos-stt-plugin-earloop", "ovos-stt-plugin-earloop-streaming", "ovos-stt-plugin-server"
 PATIENT = {"timeout_s": 60, "connect_s": 20, "retry_s": 30}
-HASTY = {"timeout_s": 1, "connect_s": 0.5, "retry_s": 0.5}
+HASTY = {"timeout_s": 30, "connect_s": 20, "retry_s": 0.5}  # nobody is there: refused at once
 
 
 def made(module, **section):

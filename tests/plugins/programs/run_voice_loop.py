@@ -18,7 +18,7 @@ from ovoscope.voice_loop import MiniVoiceLoop, MockStreamingSTT
 
 BATCH, STREAMING = "ovos-stt-plugin-earloop", "ovos-stt-plugin-earloop-streaming"
 PATIENT = {"timeout_s": 60, "connect_s": 20, "retry_s": 30}
-HASTY = {"timeout_s": 1, "connect_s": 0.5, "retry_s": 0.5}
+HASTY = {"timeout_s": 30, "connect_s": 20, "retry_s": 0.5}  # nobody is there: refused at once
 
 
 class Energy:

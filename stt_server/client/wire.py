@@ -171,4 +171,5 @@ def _kinds(kind: type[EarloopError]) -> Iterator[type[EarloopError]]:
         yield from _kinds(child)
 
 
-_KINDS = {kind.code: kind for kind in _kinds(EarloopError)}
+# Of kinds with one code the topmost: a protocol of the server may have one of its own under it.
+_KINDS = {kind.code: kind for kind in reversed([*_kinds(EarloopError)])}

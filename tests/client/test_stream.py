@@ -1,5 +1,7 @@
 import asyncio
 import json
+import subprocess
+import sys
 from http import HTTPStatus
 
 import pytest
@@ -118,6 +120,12 @@ async def test_an_error_of_the_server_is_raised_as_its_kind(kind):
         assert type(raised.value) is kind
 
 
+def test_a_code_means_the_same_kind_whatever_else_of_the_server_the_process_has_loaded():
+    code = "import stt_server.protocols.openai.realtime; from stt_server.client import wire; print(wire._KINDS)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "'bad_input': <class 'stt_server.errors.BadInput'>" in done.stdout
+
+
 async def test_an_option_the_server_refuses_is_raised_by_connect_and_names_its_field():
     async def refuse(connection: ServerConnection) -> None:
         await connection.recv()
@@ -181,7 +189,7 @@ async def test_a_server_that_answers_no_upgrade_is_given_up():
     async with server:
         with pytest.raises(TimedOut, match="did not answer"):
             await connect(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", deadlines=SOON)
-        await asyncio.wait_for(left.wait(), 5)
+        await asyncio.wait_for(left.wait(), 60)
 
 
 @pytest.mark.parametrize(("silent_at", "sentence"), [(Open, "opened no stream"), (Finish, "No answer")])

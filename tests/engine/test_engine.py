@@ -241,15 +241,16 @@ async def test_a_reader_that_takes_nothing_is_failed_alone():
 
 
 async def test_a_reader_that_takes_something_now_and_then_is_not_failed():
-    with engine(write_timeout_s=0.6) as running:
+    with engine(write_timeout_s=1.5) as running:
         session = running.open(options())
-        await session.send(Audio((loud(1) + quiet(1)) * 4))
+        await session.send(Audio((loud(1) + quiet(1)) * 8))
         await session.send(Finish())
         seen = []
         async for event in session.events():
             seen.append(event)
-            await asyncio.sleep(0.05)  # 19 events: longer in all than the timeout
-    assert texts(seen) == ["la"] * 4 + [""]
+            await asyncio.sleep(0.05)  # 35 events: longer in all than the timeout
+    assert len(seen) == 35
+    assert texts(seen) == ["la"] * 8 + [""]
 
 
 async def test_events_that_wait_are_bounded_in_number():

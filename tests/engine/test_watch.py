@@ -34,7 +34,7 @@ async def watched():
 
 async def looks(thread: Thread, count: int) -> None:
     """Wait for so many looks."""
-    async with asyncio.timeout(10 + count * EVERY_S):
+    async with asyncio.timeout(60 + count * EVERY_S):
         until = thread.looks + count
         while thread.looks < until:  # noqa: ASYNC110 - looks set no event
             await asyncio.sleep(0.01)

@@ -28,7 +28,8 @@ class Remote:
     url: str
 
     def socket(self, path: str = "/v1/stream", **more) -> connect:
-        return connect(self.url.replace("http", "ws") + path, compression=None, close_timeout=1, **more)
+        patient = {"compression": None, "open_timeout": START_S, "close_timeout": 1}
+        return connect(self.url.replace("http", "ws") + path, **(patient | more))
 
     async def metric(self, name: str) -> float:
         """A sample of `/metrics` by its whole name; 0 where there is none."""

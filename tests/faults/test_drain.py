@@ -9,7 +9,7 @@ from tests.faults.process import process
 from tests.faults.streams import Told, speak
 from tests.faults.test_overload_real import kit_speech
 
-DRAIN_S = 10.0
+DRAIN_S = 45.0  # far more than it takes, for a busy machine
 SPOKEN_S = 4.0  # by each stream before the signal
 
 
@@ -25,7 +25,7 @@ async def terminated_under(streams: int) -> None:
             for pcm, event in zip(speech, begun, strict=True)
         ]
         await asyncio.gather(*(event.wait() for event in begun))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             while await server.metric("earloop_audio_seconds_total") < streams * SPOKEN_S:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         server.process.send_signal(signal.SIGTERM)

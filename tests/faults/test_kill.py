@@ -59,7 +59,7 @@ async def _rounds(data: Path, rounds: int, seed: int) -> None:
     acknowledged: set[str] = set()
     for number in range(rounds):
         async with process("--data", str(data), module=TOY, env=COLLECTING) as server, _load(server, token) as told:
-            await asyncio.wait_for(told.begun.wait(), 30)
+            await asyncio.wait_for(told.begun.wait(), 60)
             await asyncio.sleep(chance.uniform(0, LONGEST_S))
             with closing(open_database(data)) as database:
                 seen = {clip.id for clip in await asyncio.to_thread(_all, database)}
@@ -108,7 +108,7 @@ async def _speak(server: Remote, token: str) -> None:
         async with server.socket("/v1/stream", additional_headers={"X-Contributor": token}) as socket:
             while True:
                 await socket.send(_noise(0.48) + quiet(2))
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     while '"final"' not in str(await socket.recv()):
                         pass
 

@@ -33,7 +33,7 @@ async def test_kills_cost_no_vote_that_was_acknowledged(tmp_path: Path):
             process("--data", str(tmp_path), module=TOY) as server,
             _judging(server, tokens, acknowledged) as begun,
         ):
-            await asyncio.wait_for(begun.wait(), 30)
+            await asyncio.wait_for(begun.wait(), 60)
             await asyncio.sleep(chance.uniform(0, LONGEST_S))
             server.process.kill()
             await server.process.wait()

@@ -13,8 +13,7 @@ from stt_server.settings import load_settings
 from stt_server.web import connections
 from tests.engine.toy import loud, quiet
 from tests.faults.process import TOY, process
-from tests.faults.streams import speak
-from tests.web.conftest import SPEECH, Server, Start, closed, finals, heard_until, said, until, wav
+from tests.web.conftest import PATIENCE_S, Server, Start, closed, finals, heard_until, said, until, wav
 from tests.web.test_native import _frame, _raw_upgrade
 
 PING = '{"type":"ping"}'
@@ -29,10 +28,10 @@ async def drip(writer: asyncio.StreamWriter, data: bytes) -> None:
             await asyncio.sleep(0.05)
 
 
-async def is_cut(reader: asyncio.StreamReader, within_s: float) -> bytes:
-    """What still came before the connection ended, which must be in time."""
+async def is_cut(reader: asyncio.StreamReader) -> bytes:
+    """What still came before the connection ended, which it must."""
     try:
-        return await asyncio.wait_for(reader.read(), within_s)
+        return await asyncio.wait_for(reader.read(), PATIENCE_S)
     except ConnectionError:
         return b""
 
@@ -41,17 +40,18 @@ async def is_cut(reader: asyncio.StreamReader, within_s: float) -> bytes:
 
 
 @pytest.mark.parametrize("request_begun", [b"", b"GET /v1/stream HTTP/1.1\r\nX-Slow: "], ids=["silent", "slow"])
-async def test_who_does_not_ask_in_time_is_cut(start: Start, request_begun):
+async def test_who_does_not_ask_in_time_is_cut(start: Start, http, request_begun):
     server: Server = await start(idle_timeout_s=0.5)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(request_begun)
     dripping = asyncio.create_task(drip(writer, b"x")) if request_begun else None
-    assert await is_cut(reader, 5) == b""
+    assert await is_cut(reader) == b""
     if dripping:
         dripping.cancel()
         await asyncio.gather(dripping, return_exceptions=True)
     writer.close()
-    assert finals([message for _, message in (await speak(server.socket(), SPEECH)).messages]) == ["la la la"]
+    async with http.post(f"{server.url}/stt", data=wav()) as answer:
+        assert await answer.text() == "la la la"
 
 
 async def test_who_has_asked_once_may_keep_the_connection_for_the_next_request(start: Start):
@@ -59,7 +59,7 @@ async def test_who_has_asked_once_may_keep_the_connection_for_the_next_request(s
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     for _ in range(2):
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
         assert head.startswith(b"HTTP/1.1 200 ")
         await reader.readexactly(len(b'{"status": "ok"}'))
         with pytest.raises(TimeoutError):
@@ -74,13 +74,13 @@ async def test_one_connection_too_many_is_told_so_and_the_rest_go_on(start: Star
         await heard_until(speaking, "partial")
         held = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        answer = await is_cut(reader, 5)
+        answer = await is_cut(reader)
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"Retry-After: 2\r\n" in answer
         assert server.counted("earloop_refused_total{reason=connections}") == 1
         writer.close()
         held[0][1].close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while (await _status(server)) != 200:  # noqa: ASYNC110 - a place is free soon
                 await asyncio.sleep(0.01)
         await speaking.send(quiet(3))
@@ -92,7 +92,7 @@ async def test_one_connection_too_many_is_told_so_and_the_rest_go_on(start: Star
 async def _status(server: Server) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-    head = (await is_cut(reader, 5)).partition(b"\r\n")[0]
+    head = (await is_cut(reader)).partition(b"\r\n")[0]
     writer.close()
     return int(head.split()[1])
 
@@ -104,7 +104,9 @@ async def test_who_asks_and_asks_and_never_reads_is_cut(start: Start):
     server: Server = await start(write_timeout_s=0.5)
     _, writer = await asyncio.open_connection("127.0.0.1", server.port)
     with pytest.raises(ConnectionError):
-        await asyncio.wait_for(_send_for_ever(writer, b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 20), 30)
+        await asyncio.wait_for(
+            _send_for_ever(writer, b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 20), PATIENCE_S
+        )
     writer.close()
 
 
@@ -126,7 +128,7 @@ async def test_a_vosk_client_that_never_reads_is_cut_and_its_place_freed(start: 
     socket = writer.get_extra_info("socket")
     socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)  # or megabytes of short answers pile up first
     with pytest.raises(ConnectionError):
-        await asyncio.wait_for(_send_for_ever(writer, _frame(loud(1), opcode=2) * 50), 60)
+        await asyncio.wait_for(_send_for_ever(writer, _frame(loud(1), opcode=2) * 50), PATIENCE_S)
     writer.close()
     await server.empty()
     assert server.counted("earloop_failures_total{code=timed_out}") >= 1
@@ -205,7 +207,7 @@ async def test_an_upload_that_comes_a_byte_at_a_time_is_cut_in_the_end(start: St
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"POST /stt HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n\r\n" + wav()[:100])
     dripping = asyncio.create_task(drip(writer, b"x"))
-    await is_cut(reader, 10)
+    await is_cut(reader)
     dripping.cancel()
     await asyncio.gather(dripping, return_exceptions=True)
     writer.close()
@@ -223,7 +225,7 @@ async def test_an_upload_that_comes_a_byte_at_a_time_is_refused_long_before(star
         head, begun = b"POST /stt HTTP/1.1\r\n", wav()[:100]
     writer.write(head + b"Host: localhost\r\nContent-Length: 9999\r\n\r\n" + begun)
     dripping = asyncio.create_task(drip(writer, b"x"))
-    assert b" 408 " in await asyncio.wait_for(reader.readline(), 5)
+    assert b" 408 " in await asyncio.wait_for(reader.readline(), PATIENCE_S)
     dripping.cancel()
     await asyncio.gather(dripping, return_exceptions=True)
     writer.close()
@@ -238,10 +240,7 @@ async def test_a_connection_that_opened_no_stream_does_not_hold_up_the_leaving()
     async with process(module=TOY) as server, server.socket() as idle:
         await idle.send(PING)
         assert json.loads(await idle.recv())["type"] == "pong"
-        loop = asyncio.get_running_loop()
         server.process.send_signal(signal.SIGTERM)
-        asked = loop.time()
-        assert [message["code"] for message in await said(idle)] == ["unavailable"]
+        assert [message["code"] for message in await said(idle)] == ["unavailable"]  # and is not just cut
         assert idle.close_code == 1013
-        assert loop.time() - asked < 1.0
-        assert await asyncio.wait_for(server.process.wait(), 10) == 0
+        assert await asyncio.wait_for(server.process.wait(), PATIENCE_S) == 0

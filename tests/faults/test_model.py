@@ -73,7 +73,7 @@ async def play(session: Session, data: bytes, corrupt=None) -> list[Event]:
 
 
 async def _idle(session: Session) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while session.lane.pieces or session.lane.since is not None:  # noqa: ASYNC110 - the batcher sets no event
             await asyncio.sleep(0.005)
 

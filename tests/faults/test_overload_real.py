@@ -48,7 +48,7 @@ async def crowd(server: Remote, every_s: float, seconds: float) -> list[Told]:
     for number in range(count):
         left_s = seconds - number * every_s
         pcm = speech[number % len(speech)][: 2 * int(RATE * left_s)]
-        told.append(asyncio.create_task(speak(server.socket(open_timeout=20), pcm, flush_every_s=2.0)))
+        told.append(asyncio.create_task(speak(server.socket(), pcm, flush_every_s=2.0)))
         await asyncio.sleep(every_s)
     return list(await asyncio.gather(*told))
 

@@ -92,7 +92,7 @@ async def test_when_the_call_comes_back_after_all_the_server_serves_again(hangin
         await stuck.send(loud(1))
         await heard_until(stuck, "error")
     hanging.toy.gate.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await status(http, hanging, "/healthz")) != (200, "ok"):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.01)
     assert finals([message for _, message in (await speak(hanging.socket(), SPEECH)).messages]) == ["la la la"]
@@ -111,4 +111,4 @@ async def test_a_server_that_has_no_thread_left_ends_so_that_it_is_started_anew(
         async with server.socket("/v1/stream?hotwords=deadly") as socket:
             await socket.send(loud(1))
             assert (await heard_until(socket, "error"))["code"] == "internal"
-        assert await asyncio.wait_for(server.process.wait(), 30) == Unavailable.exit_code
+        assert await asyncio.wait_for(server.process.wait(), 60) == Unavailable.exit_code

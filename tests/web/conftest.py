@@ -23,7 +23,7 @@ from stt_server.web.server import serving
 from tests.engine.toy import loud, quiet
 from tests.web.listener import Listener
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 SPEECH = loud(3) + quiet(3)  # "la la la", then an endpoint
 
 
@@ -38,7 +38,8 @@ class Server:
         return int(self.url.rpartition(":")[2])
 
     def socket(self, path: str = "/v1/stream", **more) -> connect:
-        return connect(self.url.replace("http", "ws") + path, compression=None, close_timeout=1, **more)
+        patient = {"compression": None, "open_timeout": PATIENCE_S, "close_timeout": 1}
+        return connect(self.url.replace("http", "ws") + path, **(patient | more))
 
     @property
     def streams(self) -> int:

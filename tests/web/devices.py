@@ -125,6 +125,13 @@ DEVICES = {
             ("EOS",),
             _never,
         ),
+        Device(
+            "deepgram",
+            "/v1/listen?encoding=linear16&sample_rate=16000&interim_results=true",
+            _found("channel", "alternatives", 0, "transcript", when=lambda said: said.get("is_final", False)),
+            ('{"type":"CloseStream"}',),
+            _never,
+        ),
         Device("deepspeech", "/recognize", lambda said: [str(text) for text in said if text], ("EOS",), lambda _: True),
         Device(
             "sherpa",

@@ -27,7 +27,7 @@ UPLOADED: dict[str, Callable[[str], str]] = {
     "/client/dynamic/recognize": lambda said: str(json.loads(said)["hypotheses"][0]["utterance"]),
 }
 every_device = pytest.mark.parametrize("device", DEVICES.values(), ids=lambda device: device.name)
-OTHERS = [DEVICES[name] for name in ("vosk", "kaldi", "deepspeech", "sherpa", "realtime")]
+OTHERS = [DEVICES[name] for name in ("vosk", "kaldi", "deepgram", "deepspeech", "sherpa", "realtime")]
 our_devices = pytest.mark.parametrize("device", OTHERS, ids=lambda device: device.name)
 
 
@@ -43,7 +43,7 @@ async def test_chunks_of_any_size_sent_in_a_burst_are_heard_whole(server: Server
 async def test_the_same_clip_gives_the_same_text_through_every_protocol(start: Start, recognizer: Recognizer, http):
     server = await start(recognizer)
     texts, file = {}, wav((CLIP * 32767).astype("<i2").tobytes())
-    for name in ("native", "vosk", "kaldi", "deepspeech", "sherpa", "realtime"):
+    for name in ("native", "vosk", "kaldi", "deepgram", "deepspeech", "sherpa", "realtime"):
         async with server.socket(DEVICES[name].path) as socket:
             texts[name] = " ".join(DEVICES[name].texts(await DEVICES[name].talk(socket, CLIP, 0.1)))
     async with server.socket("/api/v1/stt") as socket:
@@ -73,7 +73,7 @@ async def test_a_client_that_leaves_at_any_moment_frees_its_place_and_is_no_erro
     assert [record for record in caplog.records if record.levelname in {"ERROR", "WARNING"}] == []
 
 
-@pytest.mark.parametrize("name", ["vosk", "kaldi", "sherpa"])
+@pytest.mark.parametrize("name", ["vosk", "kaldi", "deepgram", "sherpa"])
 async def test_a_client_that_never_closes_holds_no_place_once_its_stream_is_over(server: Server, name):
     device = DEVICES[name]
     async with server.socket(device.path) as socket:
@@ -131,7 +131,8 @@ async def test_a_file_streamed_to_kaldi_is_decoded_while_it_arrives(server: Serv
 
 
 @pytest.mark.parametrize(
-    ("name", "code"), [("vosk", 1008), ("kaldi", 1008), ("deepspeech", 1008), ("sherpa", None), ("realtime", None)]
+    ("name", "code"),
+    [("vosk", 1008), ("kaldi", 1008), ("deepgram", 1008), ("deepspeech", 1008), ("sherpa", None), ("realtime", None)],
 )
 async def test_text_before_audio_is_refused_in_the_protocols_own_way_or_passed_over(server: Server, name, code):
     device = DEVICES[name]
@@ -147,7 +148,7 @@ async def test_text_before_audio_is_refused_in_the_protocols_own_way_or_passed_o
     await server.empty()
 
 
-@pytest.mark.parametrize("name", ["vosk", "kaldi", "deepspeech", "sherpa"])
+@pytest.mark.parametrize("name", ["vosk", "kaldi", "deepgram", "deepspeech", "sherpa"])
 async def test_a_message_over_a_mebibyte_closes_with_1009(server: Server, name):
     device = DEVICES[name]
     async with server.socket(device.path) as socket:
@@ -197,7 +198,7 @@ async def test_a_damaged_file_is_status_5_to_kaldis_clients(server: Server, brok
 
 
 async def test_a_connection_that_sends_behind_its_end_is_left_in_peace(server: Server):
-    for name in ("vosk", "kaldi", "sherpa"):
+    for name in ("vosk", "kaldi", "deepgram", "sherpa"):
         device = DEVICES[name]
         async with server.socket(device.path) as socket:
             reading = asyncio.create_task(device.read(socket))

@@ -11,8 +11,9 @@ import io
 import json
 import logging
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import aiohttp
@@ -25,15 +26,14 @@ from tests.engine.toy import ToyStream
 from tests.web.conftest import Server, Start, heard_until, said, wav
 from tests.web.givers import agreed, has_clips, newcomer, stt, utterance, withdrawn
 from tests.web.listener import Listener
+from tests.web.speakers import OTHERS, Say, Who
 from tests.web.test_openai import form
 from tests.web.test_vosk import CONFIG, in_lock_step
+from tests.wyoming.conftest import served
 
 WORDS = "heliotrope gazpacho"
 LONG_S = 36  # as wav more than uploads keep in memory
 AUDIO_ENDS = (b"fLaC", b"RIFF", b"OggS", b"ID3")
-
-Who = dict[str, str]
-Say = Callable[[Server, aiohttp.ClientSession, Who, bytes, bool], Awaitable[str]]
 
 
 class Telltale(Listener):
@@ -94,20 +94,19 @@ def say(request) -> Say:
 
 
 @pytest.fixture
-def found(tmp_path: Path, monkeypatch, caplog, capfd) -> Callable[[bytes], set[str]]:
-    """What of a canary can be found: `audio`, `words`, both or nothing."""
+def found(tmp_path: Path, monkeypatch, caplog, capfd) -> Callable[..., set[str]]:
+    """What of some canaries can be found: `audio`, `words`, both or nothing."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.INFO, "websockets")  # the client's own, which tells all that it sends and gets
 
-    def search(pcm: bytes) -> set[str]:
-        forms = _forms(pcm)
+    def search(*pcms: bytes) -> set[str]:
         told = caplog.text + "".join(capfd.readouterr())
         told += "".join(str(vars(record)) for record in caplog.records)
         pieces = [told.encode(), *(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())]
-        return {what for piece in pieces for what in _in(piece, pcm, forms)}
+        return {what for pcm in pcms for piece in pieces for what in _in(piece, pcm, _forms(pcm))}
 
     return search
 
@@ -180,6 +179,45 @@ async def test_what_was_said_before_agreeing_is_not_kept_in_the_stream_that_goes
             pass
     await settled(server)
     assert "audio" not in found(before)
+
+
+async def test_over_no_other_protocol_anything_is_kept_of_who_did_not_agree_or_wants_nothing_kept(
+    start: Start, http, found
+):
+    server = await start(Telltale(), collect=True)
+    willing, unwilling = await newcomer(server, http, "training"), await newcomer(server, http, "recognition")
+    seeds, pcms = count(2000), []
+    for name, say in OTHERS.items():
+        for who, collect in (({}, True), (unwilling, True), (willing, False)):
+            pcms.append(utterance(next(seeds), words=3))
+            assert WORDS in await say(server, http, who, pcms[-1], collect), name
+    await settled(server)
+    assert found(*pcms) == set()
+
+
+async def test_over_every_other_protocol_the_clip_of_who_agreed_is_there_and_gone_after_withdrawing(
+    start: Start, http, found
+):
+    server = await start(Telltale(), collect=True)
+    who = await newcomer(server, http, "training")
+    pcms = [utterance(3000 + number, words=3) for number in range(len(OTHERS))]
+    for (name, say), pcm in zip(OTHERS.items(), pcms, strict=True):
+        assert WORDS in await say(server, http, who, pcm, True), name
+    kept = await has_clips(server, http, who, len(OTHERS))
+    assert all(WORDS in clip["hypothesis"] for clip in kept)
+    assert found(pcms[0]) == {"audio", "words"}
+    await withdrawn(server, http, who)
+    assert found(*pcms) == set()
+
+
+async def test_over_wyoming_which_knows_nobody_nothing_is_kept(tmp_path: Path, found):
+    with tempfile.TemporaryDirectory(prefix="wy", dir="/tmp") as folder:  # a socket's path must be short
+        async with served(tmp_path, Path(folder) / "s", Telltale(), {"collect": True}) as wyoming:
+            async with wyoming.client() as client:
+                assert WORDS in await client.request(pcm := utterance(4000))
+            await wyoming.empty()
+            await asyncio.to_thread(wyoming.services.recorder.close)
+            assert found(pcm) == set()
 
 
 async def settled(server: Server) -> None:

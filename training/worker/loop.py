@@ -18,6 +18,7 @@ from stt_server.jobs.retrying import may_pass, wait_s
 from stt_server.logs import EventLog
 from stt_server.store import jobs
 from stt_server.store.database import open_database
+from stt_server.store.ids import is_id
 from stt_server.store.objects import open_objects
 from stt_server.store.ring import now
 from training.worker.child import OUTPUT
@@ -26,7 +27,7 @@ from training.worker.heart import Heart, beat
 from training.worker.material import clear_material
 from training.worker.stages import train
 from training.worker.wishes import Left, Wish
-from training.worker.work import CACHE, FIT, GATE, RUNS, SAMPLES, VOICES, Work
+from training.worker.work import CACHE, FIT, GATE, RUNS, SAMPLES, Work
 
 if TYPE_CHECKING:
     import threading
@@ -167,9 +168,12 @@ class Worker:
         return True
 
     def _sweep(self) -> None:
-        """Delete the folders of jobs that are over: at once what is done, after a while what may be tried again."""
+        """Delete the folders of jobs that are over: at once what is done, after a while what may be tried again.
+
+        What is not called as a job is was put there by somebody: `voices`, or a run of `earloop train`.
+        """
         for folder in (self.settings.data / RUNS).glob("*"):
-            if not folder.is_dir() or folder.name == VOICES:
+            if not (folder.is_dir() and is_id(folder.name)):
                 continue
             try:
                 with self.database.read() as connection:

@@ -153,7 +153,9 @@ def test_a_page_goes_when_a_clip_is_withdrawn_that_its_model_learned_from(tmp_pa
             job.work.objects.get(reports.page_key(report_id))
 
 
-def test_of_a_clip_that_is_withdrawn_while_its_model_is_imported_no_model_is_left(tmp_path, tiny_bundle, monkeypatch):
+def test_of_a_clip_that_is_withdrawn_while_its_model_is_imported_neither_model_nor_page_is_left(
+    tmp_path, tiny_bundle, monkeypatch
+):
     with ready(tmp_path, tiny_bundle, promote="gated") as job:
         job.judge("passed")
         (job.work.folder / NOTE).write_text(json.dumps({"snapshots": {job.snapshot.id: [job.clip.id]}, "guards": []}))
@@ -168,5 +170,8 @@ def test_of_a_clip_that_is_withdrawn_while_its_model_is_imported_no_model_is_lef
         assert left.value.wish is Wish.RESTART
         with job.work.database.read() as connection:
             made = [each for each in models.listed(connection, removed=True) if each.job_id == job.work.job.id]
+            (page,) = [reports.newest(connection, each.id) for each in made]
         assert [each.status for each in made] == ["removed"]
+        assert page is not None
+        assert page.html_key is None, "the page may let the clip be heard"
         assert job.live() == job.base.id

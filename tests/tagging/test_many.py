@@ -22,6 +22,7 @@ from tests.store import giving
 from tests.web.conftest import _server
 
 CLIENTS = 20
+BUSY = 503
 HEARD = "turn on the light"
 
 
@@ -98,10 +99,13 @@ def _waiting(database: Database) -> int:
 
 
 async def _post(http: aiohttp.ClientSession, url: str, key: str, log: Log, body: Any = None) -> dict[str, Any] | None:
-    async with http.post(url, json=body, headers={"X-API-Key": key}) as answer:
-        if answer.status >= 300:
-            log.refused[answer.status] += 1
-        return await answer.json() if answer.status == 200 else None
+    """Ask until there is an answer: a database that is busy for too long on a slow machine is no refusal."""
+    while True:
+        async with http.post(url, json=body, headers={"X-API-Key": key}) as answer:
+            if answer.status != BUSY:
+                log.refused[answer.status] += answer.status >= 300
+                return await answer.json() if answer.status == 200 else None
+        await asyncio.sleep(0.1)
 
 
 def _check(database: Database, log: Log, clips: int) -> None:
@@ -110,7 +114,7 @@ def _check(database: Database, log: Log, clips: int) -> None:
         states = Counter(connection.scalars(select(CLIPS.c.status)))
         leases = connection.execute(select(LEASES)).all()
     assert log.twice == []
-    assert log.refused == {}
+    assert log.refused.total() == 0, log.refused
     assert {(vote.id, vote.clip_id) for vote in votes} == set(log.votes)
     assert len(votes) == len(log.votes) == len({(vote.clip_id, vote.person_id) for vote in votes})
     assert leases == []

@@ -26,7 +26,7 @@ from stt_server.speech.decoder.native import Hotwords, NativeDecoder, Search
 from stt_server.speech.decoder.ngram import build_search, read_unigrams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from stt_server.speech.alphabet import Alphabet
@@ -45,7 +45,7 @@ class Tuning:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A text, the CPU seconds it took, and those of each step of 100 ms where the engine works in steps."""
+    """A text, the CPU seconds it took, and those of each step of 100 ms where they were timed."""
 
     text: str
     cpu_s: float
@@ -57,7 +57,10 @@ class Engine(Protocol):
     tunable: bool
 
     def tune(self, tuning: Tuning) -> None: ...
-    def hear(self, logprobs_TV: LogProbs, step: int) -> Heard: ...
+
+    def hear(self, logprobs_TV: LogProbs, step: int, *, timed: bool = False) -> Heard:
+        """`timed`: each step's time, too, of an engine that works in steps."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +75,40 @@ class Ground:
 class Stepwise:
     """An engine of ours: fed in steps, asked for a partial behind each, as a server does; or `whole` utterances."""
 
-    whole = False
-
-    def __init__(self, name: str, make: Callable[[Tuning], Callable[[], Decoding]], *, tunable: bool) -> None:
-        self.name, self._make, self.tunable = name, make, tunable
+    def __init__(
+        self, name: str, make: Callable[[Tuning], Callable[[], Decoding]], *, tunable: bool, whole: bool = False
+    ) -> None:
+        self.name, self._make, self.tunable, self._whole = name, make, tunable, whole
         self.tune(Tuning(0.6, 1.5))
 
     def tune(self, tuning: Tuning) -> None:
         self._open = self._make(tuning)
 
-    def hear(self, logprobs_TV: LogProbs, step: int) -> Heard:
-        began, steps = time.process_time(), list[float]()
+    def hear(self, logprobs_TV: LogProbs, step: int, *, timed: bool = False) -> Heard:
+        began, steps = time.thread_time(), tuple[float, ...]()
         decoding = self._open()
-        if self.whole:
-            decoding.step(logprobs_TV)
-            return Heard(decoding.final().text, time.process_time() - began)
-        for rows in _steps(logprobs_TV, step):
-            before = time.process_time()
+
+        def take(rows: LogProbs) -> None:
             decoding.step(rows)
             decoding.partial()
-            steps.append(time.process_time() - before)
+
+        if self._whole:
+            decoding.step(logprobs_TV)
+        else:
+            steps = _each(_steps(logprobs_TV, step), take, timed=timed)
         text = decoding.final().text
-        return Heard(text, time.process_time() - began, tuple(steps))
+        return Heard(text, time.thread_time() - began, steps)
+
+
+def _each(steps: Iterable[LogProbs], take: Callable[[LogProbs], None], *, timed: bool) -> tuple[float, ...]:
+    """Take every step; how long each took, where that is to be known."""
+    times = list[float]()
+    for rows in steps:
+        before = time.thread_time() if timed else 0.0
+        take(rows)
+        if timed:
+            times.append(time.thread_time() - before)
+    return tuple(times)
 
 
 def _steps(logprobs_TV: LogProbs, step: int) -> Iterator[LogProbs]:
@@ -105,22 +120,16 @@ def greedy(ground: Ground) -> Stepwise:
     return Stepwise("greedy", lambda _: GreedyDecoder(ground.alphabet).open, tunable=False)
 
 
-def native(ground: Ground, *, closed: bool = False, hotwords: Hotwords | None = None) -> Stepwise:
-    """Our beam search. Raises Unsupported where it was not built."""
+def native(ground: Ground, *, closed: bool = False, hotwords: Hotwords | None = None, whole: bool = False) -> Stepwise:
+    """Our beam search, in steps or asked as pyctcdecode is. Raises Unsupported where it was not built."""
 
     def make(tuning: Tuning) -> Callable[[], Decoding]:
         alpha, beta, search = tuning.alpha, tuning.beta, CLOSED if closed else Search()
         decoder = NativeDecoder(ground.alphabet, ground.arpa, alpha=alpha, beta=beta, beam=ground.beam, search=search)
         return lambda: decoder.begin(hotwords)
 
-    return Stepwise("native closed" if closed else "native", make, tunable=True)
-
-
-def native_whole(ground: Ground) -> Stepwise:
-    """The same, asked as pyctcdecode is."""
-    engine = native(ground)
-    engine.name, engine.whole = "native whole", True
-    return engine
+    name = "native closed" if closed else "native whole" if whole else "native"
+    return Stepwise(name, make, tunable=True, whole=whole)
 
 
 class Pyctcdecode:
@@ -136,10 +145,10 @@ class Pyctcdecode:
     def tune(self, tuning: Tuning) -> None:
         self._search.reset_params(alpha=tuning.alpha, beta=tuning.beta)
 
-    def hear(self, logprobs_TV: LogProbs, step: int) -> Heard:  # noqa: ARG002  it knows no steps
-        began = time.process_time()
+    def hear(self, logprobs_TV: LogProbs, step: int, *, timed: bool = False) -> Heard:  # noqa: ARG002  it knows no steps
+        began = time.thread_time()
         text = self._search.decode(logprobs_TV, beam_width=self._beam)  # type: ignore[arg-type]
-        return Heard(text, time.process_time() - began)
+        return Heard(text, time.thread_time() - began)
 
 
 class InSteps:
@@ -153,7 +162,7 @@ class InSteps:
     def tune(self, tuning: Tuning) -> None:
         self.whole.tune(tuning)
 
-    def hear(self, logprobs_TV: LogProbs, step: int) -> Heard:
+    def hear(self, logprobs_TV: LogProbs, step: int, *, timed: bool = False) -> Heard:  # noqa: ARG002  it always is
         ends = range(step, len(logprobs_TV) + step, step)
         heard = [self.whole.hear(logprobs_TV[:end], step) for end in ends]
         steps = tuple(each.cpu_s for each in heard)
@@ -201,23 +210,24 @@ class Flashlight:
             criterion_type=self._module.CriterionType.CTC,
         )
 
-    def hear(self, logprobs_TV: LogProbs, step: int) -> Heard:
+    def hear(self, logprobs_TV: LogProbs, step: int, *, timed: bool = False) -> Heard:
         space, unknown = self._ground.alphabet.space, self._words.get_index("<unk>")
         last = np.full((1, logprobs_TV.shape[1]), -20, np.float32)  # its words end with a space, the last one, too
         last[0, space] = 0
         rows = np.ascontiguousarray(np.concatenate([logprobs_TV, last]))
-        began, steps = time.process_time(), list[float]()
+        began = time.thread_time()
         search = self._module.LexiconDecoder(self._options, self._trie, self._lm, space, 0, unknown, [], False)
-        search.decode_begin()
-        for each in _steps(rows, step):
-            before = time.process_time()
+
+        def take(each: LogProbs) -> None:
             search.decode_step(each.ctypes.data, *each.shape)
             search.get_best_hypothesis()
-            steps.append(time.process_time() - before)
+
+        search.decode_begin()
+        steps = _each(_steps(rows, step), take, timed=timed)
         search.decode_end()
         best = search.get_all_final_hypothesis()[0]
         text = " ".join(self._words.get_entry(word) for word in best.words if word >= 0)
-        return Heard(text, time.process_time() - began, tuple(steps))
+        return Heard(text, time.thread_time() - began, steps)
 
 
 def _named(package: str) -> str:
@@ -238,7 +248,7 @@ def engines(ground: Ground) -> tuple[list[Engine], list[str]]:
     makers: list[Callable[[Ground], Engine]] = [
         greedy,
         native,
-        native_whole,
+        lambda ground: native(ground, whole=True),
         lambda ground: native(ground, closed=True),
         Pyctcdecode,
         Flashlight,

@@ -70,10 +70,10 @@ class Recorder:
     def offer(self, take: Take) -> bool:
         """Whether there was room for it."""
         with self._changed:
-            full = len(self._takes) >= self._most_takes or self._bytes + take.size > MOST_BYTES
+            full = len(self._takes) >= self._most_takes or self._bytes + take.held > MOST_BYTES
             if not (full or self._closing):
                 self._takes.append(take)
-                self._bytes += take.size
+                self._bytes += take.held
                 self._changed.notify()
                 return True
         self.lost("full")
@@ -118,7 +118,7 @@ class Recorder:
                     return None
                 self._changed.wait()
             take = self._takes.popleft()
-            self._bytes -= take.size
+            self._bytes -= take.held
             return take
 
     def _keep(self, take: Take) -> None:

@@ -45,6 +45,11 @@ class Take:
     device: str
     session: str
 
+    @property
+    def held(self) -> int:
+        """Bytes that it keeps in memory: pieces are whole messages, of which it may be a small part."""
+        return sum(map(len, self.pieces))
+
 
 class Tap:
     """The witness of one session. `heard` says what recognises, `basis` at each final whether it may still be kept."""

@@ -1,4 +1,4 @@
-"""What a query says, for the routes that are called from a shell: quotes that got through it are not part of a name."""
+"""What a query says. Of routes that are called from a shell, quotes that got through it are not part of a name."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 LONGEST: Final = 100
+PAGE: Final = 50
 _QUOTES: Final = "\"'"
 
 
@@ -41,6 +42,14 @@ def required(request: web.Request, name: str) -> str:
     if value is None:
         raise BadOption(f"Say {name} in the query, as in `?{name}=…`.", field=name)
     return value
+
+
+def limit_of(request: web.Request, most: int) -> int:
+    """How many rows of a list are wanted, `PAGE` unless said. Raises BadOption."""
+    said = request.query.get("limit", str(PAGE))
+    if not (said.isascii() and said.isdigit() and len(said) < 10 and 1 <= int(said) <= most):
+        raise BadOption(f"limit must be a whole number from 1 to {most}.", field="limit")
+    return int(said)
 
 
 def _check(name: str, value: str, longest: int) -> str:

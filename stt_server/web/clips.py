@@ -14,12 +14,13 @@ from aiohttp import web
 from stt_server.collection.intake import LONGEST_S, Said, agreed, parse_said, stated
 from stt_server.collection.keeping import Draft, Heard, keep
 from stt_server.collection.quality import Problem, problems_of, quality_of
-from stt_server.errors import BadInput, BadOption, Forbidden, NotFound
+from stt_server.errors import BadInput, Forbidden, NotFound
 from stt_server.messages import Endpointing, Open
 from stt_server.speech.files import read_audio
 from stt_server.speech.vad import SAMPLE_RATE
 from stt_server.store import clips, votes
 from stt_server.store.clips import ClipFilter
+from stt_server.web.asked import limit_of
 from stt_server.web.bodies import check_length
 from stt_server.web.collecting import basis_of, device_of, heard_by
 from stt_server.web.context import services_of
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from stt_server.store.votes import KeptVote
     from stt_server.web.forms import Form
 
-MOST_LISTED: Final = 200
+MOST_LISTED: Final = 200  # in one answer
 LONGEST_LANGUAGE: Final = 8  # letters of the first part of a tag (RFC 5646)
 BLOCK: Final = SAMPLE_RATE // 2  # samples sent to a session at once
 
@@ -105,7 +106,7 @@ async def listed(request: web.Request) -> web.Response:
         text=query.get("text") or None,
         origin=query.get("origin") or None,
     )
-    after, limit = query.get("after") or None, _limit(query.get("limit", "50"))
+    after, limit = query.get("after") or None, limit_of(request, MOST_LISTED)
     found, given = await services_of(request).store.run(_list, wanted, after, limit)
     rows = [_row(request, clip, given[clip.id]) for clip in found]
     return web.json_response({"clips": rows, "next": found[-1].id if len(found) == limit else None})
@@ -206,12 +207,6 @@ def _told(heard: Heard, samples: Samples, problems: list[Problem]) -> dict[str, 
         "hypothesis": heard.text,
         "check": {"ok": not found, "problems": found},
     }
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= MOST_LISTED):
-        raise BadOption(f"limit must be a whole number from 1 to {MOST_LISTED}.", field="limit")
-    return int(text)
 
 
 def _list(

@@ -14,13 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from stt_server.collection.consent import agree
 from stt_server.collection.takeout import take_out
 from stt_server.collection.withdrawal import take_back, withdraw
-from stt_server.errors import BadInput, BadOption, Forbidden, NotFound, Unavailable
+from stt_server.errors import BadInput, Forbidden, NotFound, Unavailable
 from stt_server.store import clips, consents, people
 from stt_server.store.clips import ClipFilter
 from stt_server.store.consents import Way
 from stt_server.store.rights import parse_purposes
 from stt_server.store.ring import now
 from stt_server.store.withdrawal import Why
+from stt_server.web.asked import limit_of
 from stt_server.web.context import identity_of, services_of
 from stt_server.web.downloads import send
 from stt_server.web.links import link_to
@@ -93,7 +94,7 @@ async def delete(request: web.Request) -> web.Response:
 
 async def list_clips(request: web.Request) -> web.Response:
     """The clips of the one who asks, newest first."""
-    limit, after = _limit(request), request.query.get("after") or None
+    limit, after = limit_of(request, MOST_CLIPS), request.query.get("after") or None
     person = await person_of(request)
     found = await services_of(request).store.run(_page, person.id, after, limit + 1) if person else []
     more = found[limit - 1].id if len(found) > limit else None
@@ -144,13 +145,6 @@ async def _finished(work: Callable[[], T]) -> T:
         return await asyncio.wait_for(asyncio.shield(task), WITHDRAWAL_S)
     except TimeoutError:
         raise Unavailable("It takes long to delete everything, and goes on; nothing new is kept.") from None
-
-
-def _limit(request: web.Request) -> int:
-    text = request.query.get("limit", "50")
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_CLIPS):
-        raise BadOption(f"limit must be a whole number from 1 to {MOST_CLIPS}.", field="limit")
-    return int(text[:9])
 
 
 def _shown(given: Consent | None) -> dict[str, Any] | None:

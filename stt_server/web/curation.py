@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from stt_server.errors import BadOption
 from stt_server.store.ring import now
 from stt_server.store.votes import MOST_LISTED
 from stt_server.tagging import curation
+from stt_server.web.asked import limit_of
 from stt_server.web.context import identity_of, services_of
 from stt_server.web.links import link_to
 from stt_server.web.payloads import read_json
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from stt_server.tagging.curation import Disputed
 
 MOST_SUSPICIONS: Final = 1000  # in one request: each is a step of one transaction
-PAGE: Final = 50
 
 
 class Suspicion(BaseModel):
@@ -50,7 +49,7 @@ class Gold(BaseModel):
 
 async def conflicts(request: web.Request) -> web.Response:
     """Clips that wait for an expert, and those that taggers are torn about, with their votes; ordered by id."""
-    limit = _limit(request)
+    limit = limit_of(request, MOST_LISTED)
     found = await services_of(request).store.run(curation.conflicts, request.query.get("after"), limit)
     following = found[-1].clip.id if len(found) == limit else None
     return web.json_response({"clips": [_disputed(request, each) for each in found], "next": following})
@@ -93,14 +92,6 @@ async def _actor(request: web.Request) -> str:
     """Who is named in the audit log: a person where there is one, else the key."""
     person = await person_of(request)
     return identity_of(request).id if person is None else person.id
-
-
-def _limit(request: web.Request) -> int:
-    """Raises BadOption."""
-    said = request.query.get("limit", str(PAGE))
-    if not (said.isascii() and said.isdigit() and len(said) < 10 and 1 <= int(said) <= MOST_LISTED):
-        raise BadOption(f"limit takes a whole number from 1 to {MOST_LISTED}.", field="limit")
-    return int(said)
 
 
 def _disputed(request: web.Request, each: Disputed) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stt_server.collection.keeping import Basis, Heard, Rules
-from stt_server.collection.recorder import Recorder
+from stt_server.collection.recorder import MOST_BYTES, Recorder
 from stt_server.collection.tap import Take
 from stt_server.messages import Word
 from stt_server.metrics import Metrics
@@ -192,6 +192,15 @@ def test_a_full_queue_drops_and_counts_and_nobody_waits(database: Database, tmp_
     recorder.close()
     with database.read() as connection:
         assert len(clips.listed(connection)) == 5
+
+
+def test_what_a_take_keeps_in_memory_counts_and_not_what_of_it_was_said(
+    database: Database, objects: FolderObjects, basis: Basis
+):
+    recorder = Recorder(database, objects, Rules(), Metrics())  # whose thread does not run: what is offered waits
+    spoken = take(basis, say("turn on the light"))
+    within = replace(spoken, pieces=(bytes(MOST_BYTES // 2 + 1),))
+    assert [recorder.offer(each) for each in (within, within, spoken)] == [True, False, True]
 
 
 def test_a_take_that_breaks_the_recorder_costs_that_take_alone(record: Record, basis: Basis):

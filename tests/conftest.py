@@ -1,8 +1,4 @@
-"""What every test may rely on: no setting leaks in from the developer's shell, state goes to a folder of its own.
-
-The cases of a property are the same each time and take as long as they take: neither bad luck nor a busy machine makes
-a test fail.
-"""
+"""What every test may rely on: no setting leaks in from the developer's shell, state goes to a folder of its own."""
 
 import os
 from collections.abc import Iterator
@@ -14,18 +10,18 @@ from tests.bundles import shipped_bundle, tiny, tiny_bundle  # noqa: F401  fixtu
 from tests.postgres import database_url, postgres, postgres_url  # noqa: F401  the same
 from tests.s3 import objects_url, s3, s3_url  # noqa: F401  the same
 
-settings.register_profile(
-    "same", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("same")
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """How hypothesis draws: a busy machine is no fault, and every run has the same cases, but for those at night."""
     nightly = config.getoption("markexpr") == "nightly"
-    slow = [HealthCheck.too_slow]
-    more = {"deadline": None, "database": None, "print_blob": True, "suppress_health_check": slow}
-    settings.register_profile("earloop", derandomize=not nightly, **more)
+    settings.register_profile(
+        "earloop",
+        derandomize=not nightly,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     settings.load_profile("earloop")
 
 

@@ -61,6 +61,7 @@ async def _heard(request: web.Request, audio: bytes, spec: AudioSpec | None) -> 
     services = services_of(request)
     with reserved_place(services, live=False) as place:
         options = Open("stt", spec or FILE_AUDIO, partials=False, live=False)
+        await services.engines.make_ready(options)
         session = services.engines.open(options, place)
         if spec is None:
             return await transcribe_file(session, io.BytesIO(audio), services.settings.max_stream_s)

@@ -67,6 +67,7 @@ async def _answer(request: web.Request, socket: web.WebSocketResponse, place: Pl
     file = io.BytesIO(await _file(socket, services.settings.idle_timeout_s))
     began = loop.time()
     options = Open("coqui", FILE_AUDIO, model=request.query.get("model") or None, partials=False, live=False)
+    await services.engines.make_ready(options)
     session = services.engines.open(options, place)
     said = await transcribe_file(session, file, services.settings.max_stream_s)
     return deepspeech.whole_file(said, loop.time() - began)

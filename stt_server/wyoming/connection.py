@@ -162,7 +162,6 @@ class Connection:
     async def _open(self, options: Open) -> None:
         """A stream for a request; a model that is being loaded is waited for. Raises Busy, Unavailable, BadOption."""
         services = await self._desk.services()
-        await services.engines.make_ready(options)
         place = services.engines.reserve()
         try:
             await services.engines.make_ready(options)

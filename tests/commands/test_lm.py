@@ -15,6 +15,8 @@ from stt_server.speech.files import read_audio, write_wav
 from stt_server.speech.recognizer import Recognizer
 from tests.bundles import WORDS, spoken
 
+KENLM = Path(__file__).parents[1] / "speech/decoder/kenlm_trie.binary"
+
 
 def build(*words: str | Path) -> int:
     with pytest.raises(SystemExit) as ended:
@@ -217,9 +219,10 @@ def test_words_are_added_to_a_file_alone_or_like_another(
     assert (tmp_path / "new.arpa").read_bytes() == before
 
 
-def test_sentences_are_added_by_a_share(base: Path, tmp_path: Path) -> None:
-    (tmp_path / "more.txt").write_text("Dim the lamp\n")
+def test_sentences_are_added_by_a_share(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "more.txt").write_text("Dim the lamp\n打开\n", encoding="utf-8")
     assert lm("words", base, "--text", tmp_path / "more.txt", "--share", "0.2", "--output", tmp_path / "new.arpa") == 0
+    assert "line 2: left out, '打开' cannot be spelled a-z" in capsys.readouterr().err
     assert lm("words", tmp_path / "new.arpa", "dim") == 0
 
 
@@ -230,6 +233,8 @@ def test_sentences_are_added_by_a_share(base: Path, tmp_path: Path) -> None:
         (["two words"], "is several words"),
         (["打开"], "cannot be spelled a-z"),
         (["!"], "is no word"),
+        (["dimmer", "--output", "o.arpa"], "--output and --in-place are of no use without --add or --text"),
+        (["lamp", "--like", "light"], "words are only looked up: --like"),
         (["dimmer", "--add"], "give --output FOLDER for a new bundle, or --in-place"),
         (["dimmer", "--add", "--like", "torch", "--output", "o.arpa"], "nothing can be like it"),
         (["dimmer", "--add", "--times", "0", "--output", "o.arpa"], "0 times as likely"),
@@ -295,6 +300,14 @@ def test_weights_are_tuned_on_a_manifest_and_what_was_heard_is_kept(
     assert lm("tune", tiny_bundle, tmp_path / "clips.csv", "--limit", "1", "--logprobs", kept) == 5
     assert lm("tune", tiny_bundle, tmp_path / "clips.csv", "--decoder", "greedy") == 2
     assert "takes no language model" in capsys.readouterr().err
+    assert lm("tune", tiny_bundle, tmp_path / "clips.csv", "--logprobs", kept, "--lm", KENLM, "--trials", "1") == 0
+
+
+def test_kenlms_own_form_is_looked_into_by_nobody(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for command in (("show", KENLM), ("convert", KENLM, "--output", tmp_path / "made.arpa")):
+        assert lm(*command) == 2
+        assert "is KenLM's binary form" in capsys.readouterr().err
+    assert not (tmp_path / "made.arpa").exists()
 
 
 def test_confidence_is_calibrated_on_one_split_and_measured_on_another(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stt_server.errors import BadInput, NotFound
+from stt_server.speech.decoder.kenlm_binary import is_kenlm
 from training.lm.arpa import write_arpa
 from training.lm.binary import MAGIC, write_binary
 from training.lm.mapped import BinaryModel, read_binary
@@ -27,7 +28,7 @@ def write_model(model: ArpaModel, path: Path) -> None:
 
 
 def read_model(path: Path) -> ArpaModel | BinaryModel:
-    """Either form, as its first bytes say. Raises NotFound, and BadInput naming line or field."""
+    """Either form, as its first bytes say. Raises NotFound, and BadInput naming line or field, or KenLM's own form."""
     return read_binary(path) if _is_binary(path) else read_arpa(path)
 
 
@@ -42,6 +43,9 @@ def read_ngrams(path: Path, purpose: str) -> ArpaModel:
 
 def _is_binary(path: Path) -> bool:
     try:
+        if is_kenlm(path):
+            why = "is KenLM's binary form, which a server asks but nobody here looks into; give the ARPA it was made of"
+            raise BadInput(f"{path} {why}", field="lm")
         with path.open("rb") as file:
             return file.read(len(MAGIC)) == MAGIC
     except FileNotFoundError as error:

@@ -32,7 +32,9 @@ def mix(
     if share is not None and not 0 < share < 1:
         raise BadOption(f"a share of {share:g} leaves nothing to mix; choose one between 0 and 1", field="share")
     one, two = (read_ngrams(find_lm(name).path, "mixing") for name in (base, other))
-    text = list(Sentences(column, normalized).read(tuned_on or []))
+    sentences = Sentences(column, normalized)
+    text = list(sentences.read(tuned_on or []))
+    sentences.report()
     chosen = tune_share(one, two, text) if share is None else share
     made = mixed(one, two, chosen)
     write_model(made, output)

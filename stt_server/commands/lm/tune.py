@@ -16,6 +16,7 @@ from stt_server.errors import BadInput, BadOption
 from stt_server.settings import load_settings
 from stt_server.speech.bundle import find_bundle
 from stt_server.speech.decoder.choice import SEARCHES, usual_search
+from stt_server.speech.decoder.kenlm_binary import is_kenlm
 from stt_server.speech.decoder.native import NativeDecoder
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def tune(
     limit: Limit = None,
     trials: Annotated[int, typer.Option(help="Weights to try besides the bundle's.", min=1)] = 60,
     beam: Annotated[int | None, typer.Option(help="Hypotheses kept; else the bundle's.", min=1, max=1000)] = None,
-    decoder: Annotated[str | None, typer.Option(help="The engine; else the bundle's.")] = None,
+    decoder: Annotated[str | None, typer.Option(help="The engine; else native where it was built.")] = None,
     logprobs: LogProbsFile = None,
     no_vad: NoVad = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -70,7 +71,8 @@ class Weighed:
             raise BadInput(f"the bundle {bundle.name} has no language model; name one with --lm", field="lm")
         self.engine = engine or usual_search()
         if self.engine not in TAKERS:
-            raise BadOption(f"the decoder {self.engine!r} takes no language model; choose {', '.join(TAKERS)}")
+            why = f"the decoder {self.engine!r} takes no language model; choose {', '.join(TAKERS)}"
+            raise BadOption(why, field="decoder")
         self._alphabet, self._beam = manifest.alphabet, beam or manifest.decoder.beam
         self._lm = _mapped(given, folder) if self.engine == NativeDecoder.name else given
 
@@ -79,9 +81,11 @@ class Weighed:
 
 
 def _mapped(lm: Path, folder: Path) -> Path:
-    """The model in the form that takes no time to load."""
+    """The model in the form that takes no time to load; KenLM's, which lists no n-grams, as it is."""
     from training.lm import ArpaModel, read_model, write_model
 
+    if lm.is_file() and is_kenlm(lm):
+        return lm
     model = read_model(lm)
     if not isinstance(model, ArpaModel):
         return lm

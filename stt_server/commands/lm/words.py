@@ -43,14 +43,19 @@ def words(
         raise BadOption("give words, or sentences with --text", field="words")
     place = find_lm(model)
     if not (add or text):
+        if like is not None or output is not None or in_place:
+            unused = "--like, --output and --in-place are of no use without --add or --text"
+            raise BadOption(f"words are only looked up: {unused}", field="add")
         if not _tell_known(place, listed):
             raise typer.Exit(MISSING)
         return
     if not 0 < share < 1:
         raise BadOption(f"a share of {share:g} leaves nothing; choose one between 0 and 1", field="share")
     check_target(output, in_place=in_place)
-    sentences = Sentences(None, normalized).read(text or [])
-    changed = _changed(place, listed, Additions(like, times, list(sentences), share))
+    sentences = Sentences(None, normalized)
+    additions = Additions(like, times, list(sentences.read(text or [])), share)
+    sentences.report()
+    changed = _changed(place, listed, additions)
     if changed is not None:
         _write(model, place, changed, output, in_place=in_place)
 

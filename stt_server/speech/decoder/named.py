@@ -1,7 +1,8 @@
 """A server's language models by name: those that the catalog offers, and files of a folder that is looked at again and
 again. No restart is needed.
 
-    NAME.lm, NAME.arpa.gz or NAME.arpa      the model; the first of these where there are several
+    NAME.lm, NAME.arpa.gz, NAME.arpa        the model; the first of these where there are several
+    NAME.binary                             the same in KenLM's form, where its package is installed
     NAME.json                               {"alpha": 0.8, "beta": 1.2}, where it has weights of its own
 
 What is offered comes before a file of the same name. Whatever a stream may ask for is made ready in `refresh`, never
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 log = EventLog("decoder")
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-ENDINGS = (".lm", ".arpa.gz", ".arpa")
+ENDINGS = (".lm", ".arpa.gz", ".arpa", ".binary")
 WEIGHTS = ".json"
 WEIGHED = ("alpha", "beta")
 

@@ -1,6 +1,7 @@
 """Language models by name: there when their file is, changed when it changes, and never worse for a damaged one."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,14 @@ def test_models_come_change_and_go_with_their_files(folder: Path) -> None:
     with pytest.raises(BadOption, match="no language model 'home' here; choose one of: medical") as caught:
         named.decoder("home", PROFILE)
     assert caught.value.field == "lm"
+
+
+def test_kenlms_own_form_is_there_by_its_name_too(folder: Path) -> None:
+    shutil.copyfile(Path(__file__).with_name("kenlm_trie.binary"), folder / "home.binary")
+    named = NamedModels(folder)
+    named.join(USER, PROFILE)
+    assert knows(named, "home", "light")
+    assert not knows(named, "home", "dimmer")
 
 
 def test_what_nobody_uses_any_more_is_not_kept_ready(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
     withdraw ──► consent and their own models end ──► clips leave, a batch a transaction ──► bytes are deleted
                                                                                                   ▲
-    erase_pending, every minute in a server ── what a crash or an object store that was away has left ┘
+    erase_pending, every 15 s in a server ─── what a crash or an object store that was away has left ┘
 
 Each step is written down before the next begins, so that one cut off anywhere is gone on with by the next
 `erase_pending`, in whatever process. A row of `erasures` goes when its bytes are gone and SQLite's write-ahead log

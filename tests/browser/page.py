@@ -94,6 +94,12 @@ class Page:
         except TimeoutException:
             raise AssertionError(f"{what}; the page says {self.text('body')!r}") from None
 
+    def offline(self, *, yes: bool) -> None:
+        """Take the network away from the page, or give it back."""
+        self.browser.execute_cdp_cmd("Network.enable", {})
+        conditions = {"offline": yes, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.browser.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
+
     def shot(self, path: Path) -> None:
         self.browser.save_screenshot(str(path))
 

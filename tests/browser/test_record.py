@@ -74,8 +74,10 @@ def recorder(open_page: OpenPage, giver: Giver, dataset: str, microphone: Path, 
 def take(page: Page, key: str = Keys.SPACE) -> None:
     page.press(key)
     page.until(lambda: seconds(page) >= TAKE_S, "it should record")
+    assert not page.one("#dataset").is_enabled()  # what is recorded is for this one
     page.press(Keys.SPACE)
     page.until(lambda: page.state == "checked", "it should be checked")
+    assert page.one("#dataset").is_enabled()
 
 
 def seconds(page: Page) -> float:

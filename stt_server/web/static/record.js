@@ -41,6 +41,7 @@ function show(state) {
   $("check").hidden = !["checked", "keeping"].includes(state);
   $("stage").hidden = !dataset || state === "done";
   $("done").hidden = state !== "done";
+  $("dataset").disabled = ["starting", "recording", "checking", "keeping"].includes(state); // a take belongs to one
   for (const button of [$("keep"), $("redo"), $("hear")]) button.disabled = state === "keeping";
 }
 

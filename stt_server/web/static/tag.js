@@ -162,7 +162,7 @@ async function skip() {
     if (!(await lease.skip())) return;
     say("Skipped; it will not come back to you.");
   } catch (error) {
-    show("listening");
+    show(player.complete ? "answering" : "listening");
     return alarm(error.message);
   }
   await next();

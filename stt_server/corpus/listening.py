@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 FULL_SCALE = 0.999
 CLIP_DEADLINE_S = 120.0  # an hour of audio takes some ten seconds
+START_DEADLINE_S = 120.0  # of a process, which imports for seconds on a busy machine: no clip is to blame for that
 OUTLINE_POINTS = 64
 QUIETEST = 1e-8  # power, -80 dB: below it silence is silence
 
@@ -125,21 +126,25 @@ class _Listener:
         self.process.start()
         theirs.close()  # so that the end of the process is the end of the pipe
         self.path: Path | None = None
-        self.until = 0.0
-        self.is_dead = False
+        self.until = monotonic() + START_DEADLINE_S
+        self.is_ready = self.is_dead = False
 
     def give(self, path: Path) -> None:
-        self.path, self.until = path, monotonic() + CLIP_DEADLINE_S
+        self.path = path
+        if self.is_ready:
+            self.until = monotonic() + CLIP_DEADLINE_S
         with suppress(BrokenPipeError):  # it is dead, which `take` finds
             self.pipe.send(path)
 
-    def take(self) -> Outcome:
-        """The outcome of the clip given last; an error where the process is no more."""
+    def take(self) -> Outcome | None:
+        """The outcome of the clip given last; an error where the process is no more, None where it has only begun."""
         try:
-            outcome: Outcome = self.pipe.recv()
+            outcome: Outcome | None = self.pipe.recv()
         except (EOFError, ConnectionError):
             self.is_dead = True
             return BadAudio(f"{self.path}: its decoder crashed on it; convert it to wav or take it out")
+        if outcome is None:
+            self.is_ready, self.until = True, monotonic() + CLIP_DEADLINE_S
         return outcome
 
     def end(self) -> None:
@@ -151,6 +156,7 @@ class _Listener:
 def _serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asked
     with suppress(EOFError, ConnectionError):
+        pipe.send(None)  # from here on the clock of a clip runs
         while True:
             pipe.send(_try_to_listen(pipe.recv()))
 
@@ -178,7 +184,8 @@ def _result(listener: _Listener) -> tuple[Path, Outcome] | None:
     """What a listener has to say about its clip, if anything yet."""
     assert listener.path is not None
     if listener.pipe.poll():
-        return listener.path, listener.take()
+        outcome = listener.take()
+        return None if outcome is None else (listener.path, outcome)
     if monotonic() < listener.until:
         return None
     listener.process.kill()

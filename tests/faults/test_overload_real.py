@@ -1,4 +1,9 @@
-"""The shipped model driven beyond what the machine can do. The bound is stated in `stt_server/engine/README.md`."""
+"""The shipped model driven beyond what the machine can do. The bound is stated in `stt_server/engine/README.md`.
+
+Who has too much to do falls behind by as much as it is too much: with half too many streams half of the finals come
+later than a quarter of the run, on any machine; without the door at all it was half of the run. That is what every run
+looks at. A bound in seconds wants a core that becomes no slower meanwhile and is held by night.
+"""
 
 import asyncio
 import os
@@ -53,7 +58,8 @@ async def crowd(server: Remote, every_s: float, seconds: float) -> list[Told]:
     return list(await asyncio.gather(*told))
 
 
-async def overloaded(seconds: float, every_s: float) -> None:
+async def overloaded(seconds: float, every_s: float) -> tuple[float, float]:
+    """A crowd, and how long half and 95 of 100 finals of those admitted took."""
     core = one_core(0)
     async with process("--max-streams", "1000", before=core) as server:
         told = await crowd(server, every_s, seconds)
@@ -66,17 +72,20 @@ async def overloaded(seconds: float, every_s: float) -> None:
     assert 0 < len(admitted) < len(told), figures
     assert refused == len(told) - len(admitted)
     assert {each.refused for each in told} == {None, 503}
-    assert p95 < BOUND_S, figures
     assert all(each.kinds()[-1] == "finished" for each in admitted)
+    return float(p50), float(p95)
 
 
 @pytest.mark.slow
 async def test_newcomers_are_refused_and_those_admitted_get_their_finals_in_time():
-    await overloaded(seconds=22, every_s=0.1)
+    seconds = 22.0
+    p50, _ = await overloaded(seconds, every_s=0.06)
+    assert p50 < seconds / 4
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(300)
 async def test_the_same_holds_for_minutes():
     """It wants a core for the server that does not become slower meanwhile: who was let in is not sent away again."""
-    await overloaded(seconds=120, every_s=0.2)
+    _, p95 = await overloaded(seconds=120, every_s=0.2)
+    assert p95 < BOUND_S

@@ -75,7 +75,7 @@ async def test_a_connection_that_breaks_costs_no_word(url, tmp_path):
         proxy.plan = [Break("up", 30_000), Break("up", 30_000)]
         process = await asyncio.create_subprocess_exec(*command, "--url", proxy.url, stdout=subprocess.PIPE)
         out, _ = await process.communicate()
-    assert (process.returncode, proxy.connections) == (0, 3)
+    assert (process.returncode, proxy.connections >= 3) == (0, True)
     assert out.split() == " ".join(SAID * 2).encode().split()
 
 

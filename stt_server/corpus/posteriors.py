@@ -64,7 +64,7 @@ class _Keeper(GreedyDecoder):
         super().__init__(alphabet)
         self._opened: list[_Kept] = []
 
-    def open(self, *_: object, **__: object) -> GreedyDecoding:
+    def open(self) -> GreedyDecoding:
         self._opened.append(_Kept(self.alphabet))
         return self._opened[-1]
 

@@ -151,7 +151,7 @@ class _Listening(GreedyDecoder):
         super().__init__(alphabet)
         self.rows: list[LogProbs] = []
 
-    def open(self, hotwords: tuple[str, ...] = ()) -> _Told:  # noqa: ARG002  the interface
+    def open(self) -> _Told:
         return _Told(self.alphabet, self.rows)
 
 

@@ -25,8 +25,7 @@ class GreedyDecoder:
     def __init__(self, alphabet: Alphabet) -> None:
         self.alphabet = alphabet
 
-    def open(self, hotwords: tuple[str, ...] = ()) -> GreedyDecoding:  # noqa: ARG002  the interface
-        """Start an utterance. The best path knows no words, so hotwords change nothing here."""
+    def open(self) -> GreedyDecoding:
         return GreedyDecoding(self.alphabet)
 
     def prepare(self, asked: Asked) -> Callable[[], GreedyDecoding]:  # noqa: ARG002  the interface

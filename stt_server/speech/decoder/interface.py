@@ -77,7 +77,7 @@ class Decoder(Protocol):
     name: str
     takes: frozenset[str]  # what a stream may ask for: of "hotwords", "boosts", "grammar", "beam"
 
-    def open(self, hotwords: tuple[str, ...] = ()) -> Decoding: ...
+    def open(self) -> Decoding: ...
 
     def prepare(self, asked: Asked) -> Callable[[], Decoding]:
         """What opens the decodings of a stream that asks for this, made ready once for all its utterances."""

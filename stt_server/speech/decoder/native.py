@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from stt_server.speech.decoder.library import Library
 
 LN10 = 2.302585092994046
-HOTWORD_BOOST = 6.0  # of each word of a phrase
 WORD_START = "▁"  # of pieces of words, as SentencePiece writes it
 
 
@@ -93,8 +92,8 @@ class NativeDecoder:
         )
         at_end(self, _free_decoder, self.library, self.handle, self.lm)
 
-    def open(self, hotwords: tuple[str, ...] = ()) -> NativeDecoding:
-        return self.begin(Hotwords.of(dict.fromkeys(hotwords, HOTWORD_BOOST)))
+    def open(self) -> NativeDecoding:
+        return self.begin()
 
     def prepare(self, asked: Asked) -> Callable[[], NativeDecoding]:
         hotwords = _hotwords(asked.boosts) if asked.boosts else None

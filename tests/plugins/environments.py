@@ -48,13 +48,15 @@ def pip(*arguments: str | Path, python: str | Path = sys.executable, within_s: f
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def packages(cache: pytest.Cache, pinned: Path) -> Path:
+def packages(cache: pytest.Cache, pinned: Path, within_s: float = INDEX_S) -> Path:
     """A folder with these packages, as pinned; pytest caches it. Their versions are resolved already: seconds."""
-    name = f"{pinned.stem}-{hashlib.sha256(pinned.read_bytes()).hexdigest()[:12]}"
+    digest = hashlib.sha256(pinned.read_bytes()).hexdigest()[:12]
+    name = f"{pinned.stem}-{sys.implementation.cache_tag}-{digest}"
     kept = cache.mkdir("assistants")
     if not (kept / name).is_dir():
         with tempfile.TemporaryDirectory(dir=kept) as part:
-            pip("install", "--no-deps", "--no-compile", "--target", f"{part}/packages", "--requirement", pinned)
+            target = ("--target", f"{part}/packages", "--requirement", pinned)
+            pip("install", "--no-deps", "--no-compile", *target, within_s=within_s)
             with suppress(OSError):  # not empty: another run of the tests was faster
                 Path(part, "packages").replace(kept / name)
     return kept / name

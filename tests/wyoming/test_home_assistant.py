@@ -21,6 +21,7 @@ from tests.wyoming.test_same_text import clips, native
 
 HERE = Path(__file__).parent
 PINNED = HERE / "programs" / "home-assistant-2024.3.3.txt"
+INSTALL_S = 1500.0  # some have to be built
 PROGRAM_S = 600
 
 pytestmark = [
@@ -31,7 +32,7 @@ pytestmark = [
 
 
 async def test_home_assistant_hears_what_our_own_protocol_hears(request, recognizer, tmp_path, free_port):
-    installed = await asyncio.to_thread(packages, request.config.cache, PINNED)
+    installed = await asyncio.to_thread(packages, request.config.cache, PINNED, INSTALL_S)
     spoken = [*clips(), bytes(2 * 16000)]
     wavs = [written(tmp_path / f"{number}.wav", pcm) for number, pcm in enumerate(spoken)]
     settings = load_settings(data=tmp_path / "data", port=0, wyoming_port=free_port, **PATIENT)

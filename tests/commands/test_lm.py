@@ -310,6 +310,15 @@ def test_kenlms_own_form_is_looked_into_by_nobody(tmp_path: Path, capsys: pytest
     assert not (tmp_path / "made.arpa").exists()
 
 
+@pytest.mark.parametrize("asked", [("tune", "--logprobs"), ("calibrate", "--test-logprobs"), ("calibrate", "--plot")])
+def test_what_could_not_be_kept_is_refused_before_anything_is_heard(
+    asked: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    command, option = asked
+    assert lm(command, "no-bundle", "no-clips.csv", option, tmp_path / "gone" / "kept") == 3
+    assert f"there is no folder {tmp_path / 'gone'} for kept" in capsys.readouterr().err
+
+
 def test_confidence_is_calibrated_on_one_split_and_measured_on_another(
     tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from stt_server.commands.lm.attach import InPlace, NewBundle, check_target
 from stt_server.commands.lm.hearing import Limit, LogProbsFile, ManifestName, NoVad, clips_of, ears, heard_in
-from stt_server.commands.lm.place import BundleName, tell
+from stt_server.commands.lm.place import BundleName, check_folders, tell
 from stt_server.settings import load_settings
 from stt_server.speech.bundle import find_bundle
 from stt_server.speech.decoder.native import NativeDecoder
@@ -41,6 +41,7 @@ def calibrate(
 
     if output is not None or in_place:
         check_target(output, in_place=in_place)
+    check_folders(logprobs, test_logprobs, plot)
     settings = load_settings()
     folder = find_bundle(bundle, settings.data)
     recognizer = ears(folder, settings)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stt_server.commands.lm.hearing import Limit, LogProbsFile, ManifestName, NoVad, clips_of, ears, heard_in
-from stt_server.commands.lm.place import BundleName, tell
+from stt_server.commands.lm.place import BundleName, check_folders, tell
 from stt_server.commands.transcribe import progress_bar
 from stt_server.errors import BadInput, BadOption
 from stt_server.settings import load_settings
@@ -45,6 +45,7 @@ def tune(
     from training.lm.weighing import tune as search
 
     check_optuna()
+    check_folders(logprobs)
     settings = load_settings()
     recognizer = ears(find_bundle(bundle, settings.data), settings)
     clips = clips_of(recognizer.bundle, manifest, split, settings.corpora, limit)

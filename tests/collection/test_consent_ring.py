@@ -17,6 +17,12 @@ from stt_server.store.rights import Purpose
 from tests.store.giving import giver, now
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that is waited for has come, however busy the machine is."""
+    monkeypatch.setattr(ring, "PATIENCE_S", 60.0)
+
+
 @pytest.fixture
 def database(tmp_path: Path, database_url: str):
     with closing(open_database(tmp_path, database_url)) as opened:

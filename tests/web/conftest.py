@@ -57,6 +57,13 @@ class Server:
 Start = Callable[..., Any]
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was just written is known to the server, however late a look into the database is on a busy machine."""
+    for module in ("store.ring", "collection.ring", "vocabularies.following"):
+        monkeypatch.setattr(f"stt_server.{module}.PATIENCE_S", PATIENCE_S)
+
+
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """`await start(max_streams=1)`: a server with these settings, stopped after the test."""

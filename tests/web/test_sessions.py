@@ -157,13 +157,14 @@ async def test_a_login_is_known_at_another_server_over_the_same_database(start: 
 
 async def test_wrong_logins_are_counted_and_after_some_answered_with_429(start: Start, http, monkeypatch):
     monkeypatch.setattr(logins, "AT_ONCE", 2)
+    monkeypatch.setattr(logins, "EVERY_S", 1000.0)  # a busy machine may take seconds between two requests
     server = await start()
     key = await make_key(server)
     answers = []
     for wrong in (key[:-1], "el_0123456789abcdef_x", "x"):
         async with http.post(f"{server.url}/v1/login", json={"key": wrong}) as answer:
-            answers.append((answer.status, answer.headers.get("Retry-After"), COOKIE in answer.cookies))
-    assert answers == [(401, None, False), (401, None, False), (429, "3", False)]
+            answers.append((answer.status, "Retry-After" in answer.headers, COOKIE in answer.cookies))
+    assert answers == [(401, False, False), (401, False, False), (429, True, False)]
     await log_in(http, server, key)
 
 
@@ -222,6 +223,7 @@ async def test_on_an_open_server_a_contributor_who_logs_in_may_do_no_less_than_b
 
 async def test_a_wrong_token_is_refused_and_counted(start: Start, http, monkeypatch):
     monkeypatch.setattr(logins, "AT_ONCE", 1)
+    monkeypatch.setattr(logins, "EVERY_S", 1000.0)  # a busy machine may take seconds between two requests
     server = await start()
     _, token = await make_person(server)
     answers = []

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY, SECRET = f"KEY{secrets.token_hex(8)}", secrets.token_hex(20)
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 _numbers = count(1)
 
 

@@ -138,7 +138,7 @@ def test_a_withdrawal_that_was_killed_anywhere_is_finished_by_whoever_looks_next
     for _ in range(5):
         clip(database, given, objects)
     words = [str(tmp_path), database_url, person.id, where]
-    killed = subprocess.run([sys.executable, "-c", DYING, *words], timeout=60, check=False)
+    killed = subprocess.run([sys.executable, "-c", DYING, *words], timeout=300, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert counts(database)["clips"] + counts(database)["erasures"] > 0
     erase_pending(database, objects)

@@ -92,7 +92,7 @@ def test_who_withdraws_while_agreeing_is_not_taken_for_somebody_who_never_did(da
             with pytest.raises(TimeoutError):
                 agreeing.result(timeout=0.5)  # it waits for what this transaction says
         with pytest.raises(Conflict, match="not through, yet"):
-            agreeing.result(timeout=20)
+            agreeing.result(timeout=60)
     with database.read() as connection:
         assert people.get(connection, person.id).withdrawn is not None
 

@@ -12,11 +12,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import exists, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from stt_server.store.ids import new_id
 from stt_server.store.jobs import UNFINISHED, Job, get
 from stt_server.store.tables import JOBS, NOTICES
+from stt_server.store.upsert import insert_into
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,8 +54,7 @@ def open_for(connection: Connection, channels: Sequence[Channel], now: datetime)
         query = select(JOBS.c.id).where(JOBS.c.status.not_in(UNFINISHED), JOBS.c.finished > now - FRESH, ~told)
         for job_id in connection.scalars(query.limit(MOST_TAKEN)).all():
             row = {"id": new_id(), "job_id": job_id, "channel": channel, "attempt": 0, "error": ""}
-            dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-            adding = dialect.insert(NOTICES).values(row | {"next_try": now, "told": None})
+            adding = insert_into(connection, NOTICES).values(row | {"next_try": now, "told": None})
             made += connection.execute(adding.on_conflict_do_nothing(index_elements=["job_id", "channel"])).rowcount
     return made
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from stt_server.errors import NotFound
 from stt_server.store.keys import NOBODY, SECRET_BYTES, is_secret, parse_key
 from stt_server.store.tables import PEOPLE
+from stt_server.store.upsert import insert_into
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -63,8 +63,7 @@ def create(connection: Connection, now: datetime) -> tuple[Person, str]:
 
 def of_key(connection: Connection, key_id: str, now: datetime) -> Person:
     """The person behind a key, made at first need; of two requests at once one makes it."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    row = dialect.insert(PEOPLE).values(id=_new_id(), key_id=key_id, created=now)
+    row = insert_into(connection, PEOPLE).values(id=_new_id(), key_id=key_id, created=now)
     connection.execute(row.on_conflict_do_nothing(index_elements=[PEOPLE.c.key_id]))
     return _person(connection.execute(select(PEOPLE).where(PEOPLE.c.key_id == key_id)).one())
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import and_, delete, exists, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from stt_server.errors import Busy, Conflict, Forbidden
 from stt_server.store import clips, consents
 from stt_server.store.rights import Purpose
 from stt_server.store.tables import CLIPS, LEASES, PEOPLE, SKIPS, VOTES
+from stt_server.store.upsert import insert_into
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -98,9 +98,8 @@ def take_clip(connection: Connection, clip_id: str, person_id: str, now: datetim
     """Lease this clip; None where somebody else has it."""
     lease = Lease(secrets.token_hex(ID_BYTES), clip_id, person_id, now, now + lasts)
     row = {"id": lease.id, "person_id": person_id, "leased": now, "expires": lease.expires}
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     free = or_(LEASES.c.expires <= now, LEASES.c.person_id == person_id)
-    taking = dialect.insert(LEASES).values(clip_id=clip_id, **row)
+    taking = insert_into(connection, LEASES).values(clip_id=clip_id, **row)
     taking = taking.on_conflict_do_update(index_elements=[LEASES.c.clip_id], set_=row, where=free)
     return lease if connection.scalar(taking.returning(LEASES.c.id)) else None
 

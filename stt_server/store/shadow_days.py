@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from stt_server.store.tables import SHADOW_DAYS
+from stt_server.store.upsert import insert_into
 
 if TYPE_CHECKING:
     from datetime import date
@@ -38,7 +38,7 @@ class Figures:
 def add(connection: Connection, pair: Pair, figures: Figures) -> None:
     """Add to what was counted. Several servers may add at once."""
     added = asdict(figures)
-    row = _insert(connection).values(asdict(pair) | added)
+    row = insert_into(connection, SHADOW_DAYS).values(asdict(pair) | added)
     summed: dict[str, Any] = {name: SHADOW_DAYS.c[name] + row.excluded[name] for name in added}
     keys = [SHADOW_DAYS.c.day, SHADOW_DAYS.c.model_id, SHADOW_DAYS.c.live_id]
     connection.execute(row.on_conflict_do_update(index_elements=keys, set_=summed))
@@ -51,8 +51,3 @@ def since(connection: Connection, day: date) -> dict[Pair, Figures]:
         Pair(row.day, row.model_id, row.live_id): Figures(row.utterances, row.differing, row.words, row.edits)
         for row in connection.execute(ordered)
     }
-
-
-def _insert(connection: Connection) -> sqlite.Insert | postgresql.Insert:
-    """An insert that can say what to do about a row that is there: one spelling, two classes."""
-    return sqlite.insert(SHADOW_DAYS) if connection.dialect.name == "sqlite" else postgresql.insert(SHADOW_DAYS)

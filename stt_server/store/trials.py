@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from stt_server.store.routes import Action, Kind
 from stt_server.store.tables import ROUTE_CHANGES, TRIAL_COUNTS
+from stt_server.store.upsert import insert_into
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ def current(connection: Connection) -> int:
 
 def add(connection: Connection, trial: int, model_id: str, counts: Mapping[str, float]) -> None:
     """Add to what was counted of a model in a trial; `counts` has all that is `COUNTED`."""
-    row = _insert(connection).values(trial=trial, model_id=model_id, **counts)
+    row = insert_into(connection, TRIAL_COUNTS).values(trial=trial, model_id=model_id, **counts)
     summed: dict[str, Any] = {name: TRIAL_COUNTS.c[name] + row.excluded[name] for name in COUNTED}
     keys = [TRIAL_COUNTS.c.trial, TRIAL_COUNTS.c.model_id]
     connection.execute(row.on_conflict_do_update(index_elements=keys, set_=summed))
@@ -47,8 +47,3 @@ def of(connection: Connection, trial: int, model_id: str) -> dict[str, Any]:
     ours = (TRIAL_COUNTS.c.trial == trial, TRIAL_COUNTS.c.model_id == model_id)
     row = connection.execute(select(*columns).where(*ours)).one_or_none()
     return {} if row is None else dict(row._mapping)
-
-
-def _insert(connection: Connection) -> sqlite.Insert | postgresql.Insert:
-    """An insert that can say what to do about a row that is there: one spelling, two classes."""
-    return sqlite.insert(TRIAL_COUNTS) if connection.dialect.name == "sqlite" else postgresql.insert(TRIAL_COUNTS)

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from stt_server.store.tables import KEY_USAGE, MODEL_USAGE
+from stt_server.store.upsert import insert_into
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection
 
 
 LONGEST_MODEL: Final = 100  # letters of a name
@@ -35,7 +35,7 @@ class Used:
 def add(connection: Connection, used: Mapping[tuple[str, date], float]) -> None:
     """Add seconds to what keys used on days, given as {(key id, day): seconds}. Several servers may add at once."""
     for (ident, day), seconds in used.items():
-        row = _insert(connection, KEY_USAGE).values(key_id=ident, day=day, audio_s=seconds)
+        row = insert_into(connection, KEY_USAGE).values(key_id=ident, day=day, audio_s=seconds)
         summed = {"audio_s": KEY_USAGE.c.audio_s + row.excluded.audio_s}
         connection.execute(row.on_conflict_do_update(index_elements=[KEY_USAGE.c.key_id, KEY_USAGE.c.day], set_=summed))
 
@@ -45,7 +45,7 @@ def add_models(connection: Connection, used: Mapping[tuple[str, date, str], Used
     at = [MODEL_USAGE.c.key_id, MODEL_USAGE.c.day, MODEL_USAGE.c.model]
     for (ident, day, model), more in used.items():
         counts = {name: getattr(more, name) for name in Used.__slots__}
-        row = _insert(connection, MODEL_USAGE).values(key_id=ident, day=day, model=model[:LONGEST_MODEL], **counts)
+        row = insert_into(connection, MODEL_USAGE).values(key_id=ident, day=day, model=model[:LONGEST_MODEL], **counts)
         summed = {name: MODEL_USAGE.c[name] + row.excluded[name] for name in counts}
         connection.execute(row.on_conflict_do_update(index_elements=at, set_=summed))
 
@@ -74,8 +74,3 @@ def in_all(connection: Connection) -> dict[str, float]:
         row.key_id: row.total
         for row in connection.execute(select(KEY_USAGE.c.key_id, total).group_by(KEY_USAGE.c.key_id))
     }
-
-
-def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """An insert that can say what to do about a row that is there: one spelling, two classes."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import and_, delete, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from stt_server.store import clips
 from stt_server.store.rights import Verdict
 from stt_server.store.tables import CLIPS, SKIPS, VOTES
+from stt_server.store.upsert import insert_into
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,8 +87,7 @@ def delete_vote(connection: Connection, vote_id: str) -> None:
 
 def skip(connection: Connection, clip_id: str, person_id: str, now: datetime) -> None:
     """Let a clip not come back to this person."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    row = dialect.insert(SKIPS).values(clip_id=clip_id, person_id=person_id, created=now)
+    row = insert_into(connection, SKIPS).values(clip_id=clip_id, person_id=person_id, created=now)
     connection.execute(row.on_conflict_do_nothing())
 
 

@@ -36,14 +36,14 @@ async def info_of(uri: str) -> Info:
         return Info.from_event((await client.until("info"))[-1])
 
 
-async def quickest(uri: str, times: int = 20) -> float:
-    """Seconds of the quickest of so many answers: a busy machine makes others late."""
-    took = []
-    for _ in range(times):
+async def comes_soon(uri: str) -> bool:
+    """Whether one answer of many does: a busy machine makes others late."""
+    for _ in range(100):
         began = time.perf_counter()
         await info_of(uri)
-        took.append(time.perf_counter() - began)
-    return min(took)
+        if time.perf_counter() - began < SOON_S:
+            return True
+    return False
 
 
 # ---------------------------------------------------------------------------------------------------------------- where
@@ -139,7 +139,7 @@ async def test_before_a_model_is_loaded_info_comes_at_once_from_the_settings_bun
     async with listening(settings):
         (program,) = (await info_of(f"unix://{file}")).asr
         assert [(model.name, model.languages) for model in program.models] == [("en-small", ["en"])]
-        assert await quickest(f"unix://{file}") < SOON_S
+        assert await comes_soon(f"unix://{file}")
 
 
 async def test_before_a_model_is_loaded_info_is_that_of_the_last_run(tmp_path, file):
@@ -193,7 +193,7 @@ async def test_info_comes_at_once_while_the_engine_is_busy(start):
     async with served.client() as client:
         await client.speak(SPEECH)
         assert await asyncio.to_thread(served.toy.inside.wait, PATIENCE_S)
-        assert await quickest(served.uri) < SOON_S
+        assert await comes_soon(served.uri)
         served.toy.gate.set()
         assert await client.transcript() == SAID
 

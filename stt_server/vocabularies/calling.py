@@ -31,7 +31,7 @@ CALLER: Final[ContextVar[Caller]] = ContextVar("caller", default=Caller())  # no
 def of_port(setting: str) -> Caller:
     """The caller for a port without keys, whose setting names a shared vocabulary, or a key's own as `KEY_ID/NAME`.
 
-    Set it in the task of a connection: `CALLER.set(of_port(settings.wyoming_vocabulary))`. Raises BadOption.
+    To be set in the task of every connection. Raises BadOption.
     """
     owner, _, name = setting.rpartition("/")
     return Caller(owner, check_name(name)) if setting else Caller()

@@ -61,6 +61,16 @@ class Definition(BaseModel):
         return self.model_dump(mode="json", exclude_defaults=True) | {"mode": self.mode}
 
 
+def kept_definition(name: str, body: dict[str, Any]) -> Definition:
+    """A vocabulary of that name as the database has it. Raises BadInput where another Earloop knows more of them."""
+    try:
+        return Definition.model_validate(body)
+    except ValidationError as error:
+        raise BadInput(
+            f"The vocabulary {name!r} cannot be shown: a newer Earloop wrote it.", field="vocabulary"
+        ) from error
+
+
 def read_definition(path: Path) -> Definition:
     """The document in a file. Raises BadInput naming the field that is wrong, or why there is no such file."""
     try:

@@ -21,7 +21,7 @@ from stt_server.store.ring import now
 from stt_server.store.vocabularies import SHARED, check_name
 from stt_server.vocabularies.calling import CALLER, Caller
 from stt_server.vocabularies.compiling import compiled
-from stt_server.vocabularies.definition import MOST_BYTES, Definition
+from stt_server.vocabularies.definition import MOST_BYTES, Definition, kept_definition
 from stt_server.vocabularies.judging import judged
 from stt_server.web.allowances import bound_on_vocabularies, check_room, owner_of
 from stt_server.web.asked import given
@@ -62,10 +62,10 @@ async def listed(request: web.Request) -> web.Response:
 
 
 async def show(request: web.Request) -> web.Response:
-    """What is in one, and what of it is not heard as it is meant. Raises NotFound, Forbidden."""
+    """What is in one, and what of it is not heard as it is meant. Raises NotFound, Forbidden, BadInput."""
     services, name = services_of(request), request.match_info["vocabulary"]
     found = await services.store.run(_get, _owner(request), name, "owner" not in request.query)
-    return await _answer(request, found, Definition.model_validate(found.body))
+    return await _answer(request, found, kept_definition(name, found.body))
 
 
 async def put(request: web.Request) -> web.Response:

@@ -24,7 +24,6 @@ from stt_server.logs import EventLog
 from stt_server.messages import Audio, Failed, Finish, Open
 from stt_server.protocols.codec import Reply
 from stt_server.protocols.wyoming import Frames, WyomingCodec
-from stt_server.vocabularies.calling import CALLER, of_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +58,6 @@ class Connection:
 
     async def run(self) -> None:
         """Until the client leaves, a fault, or the server leaves and has answered. For a task of its own."""
-        CALLER.set(of_port(self._settings.wyoming_vocabulary))
         fault = await self._fate()
         if fault is not None:
             await self._tell(fault)
@@ -121,7 +119,7 @@ class Connection:
         if self._session is None or self._session.error is not fault:  # the engine has counted its own
             self._desk.failed(fault)
         name = self._session.id if self._session else ""
-        log.info("stream_failed", protocol=self._codec.name, session=name, code=fault.code, why=fault.message)
+        log.info("stream_failed", protocol=self._codec.name, session=name, code=fault.code, why=fault.for_log)
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 self._writer.write(b"".join(self._codec.render_error(fault)))

@@ -11,7 +11,9 @@ from stt_server.errors import NotFound
 from stt_server.messages import Grammar, Open
 from stt_server.speech.decoder.library import library_path
 from stt_server.speech.pcm import AudioFormat, encode_pcm
+from stt_server.store import vocabularies as rows
 from stt_server.store.rights import Scope
+from stt_server.store.ring import now
 from tests.voices import say, silence
 from tests.web.conftest import Server, closed, finals, heard, heard_until, said, until, wav
 from tests.web.keys import bearer, make_key
@@ -100,6 +102,19 @@ async def test_names_that_are_not_heard_are_told_and_wrong_documents_are_refused
     assert (status, refused["error"]["field"]) == (400, "vocabulary")
     assert (await put(http, server, "big", {"entities": {"a": ["x" * 200] * 2000}}))[0] == 413
     assert (await called(http, server, "GET", "/v1/vocabularies/home"))[1]["version"] == 1
+
+
+async def test_one_that_a_newer_server_wrote_is_listed_and_not_shown(server, http):
+    def write(database) -> None:
+        with database.write() as connection:
+            rows.put(connection, rows.SHARED, "songs", {"mode": "songs"}, now())
+
+    await server.services.store.run(write)
+    status, told = await called(http, server, "GET", "/v1/vocabularies")
+    assert (status, [each["mode"] for each in told["vocabularies"]]) == (200, ["songs"])
+    status, refused = await called(http, server, "GET", "/v1/vocabularies/songs")
+    assert (status, refused["error"]["code"]) == (400, "bad_input")
+    assert "newer" in refused["error"]["message"]
 
 
 async def test_a_stream_names_a_vocabulary_in_its_options_and_in_the_query(server, noting, http):

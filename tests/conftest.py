@@ -1,6 +1,7 @@
 """What every test may rely on: no setting leaks in from the developer's shell, state goes to a folder of its own."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -34,3 +35,10 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("EARLOOP_DATA", str(tmp_path_factory.mktemp("data")))
         patch.setenv("EARLOOP_WYOMING_PORT", "0")  # one number for all servers of a machine
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hears_ctrl_c() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so would every command that a test interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -39,6 +39,11 @@ class EarloopError(Exception):
         self.message = message
         self.field = field
 
+    @property
+    def for_log(self) -> str:
+        """The sentence, or "" where it may repeat what a caller sent: that is told to the caller alone."""
+        return "" if isinstance(self, BadInput | NotFound | Unsupported) else self.message
+
 
 class BadInput(EarloopError):
     code = "bad_input"

@@ -356,7 +356,7 @@ class Pump:
         session = self._stream.session
         if session is None or session.error is not fault:  # the engine has counted its own
             self._services.metrics.failed(fault.code)
-        log.info("stream_failed", protocol=self._codec.name, session=self._name, code=fault.code, why=fault.message)
+        log.info("stream_failed", protocol=self._codec.name, session=self._name, code=fault.code, why=fault.for_log)
 
     def _abort(self) -> None:
         if self._request.transport is not None:

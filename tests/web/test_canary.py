@@ -181,6 +181,15 @@ async def test_what_was_said_before_agreeing_is_not_kept_in_the_stream_that_goes
     assert "audio" not in found(before)
 
 
+async def test_what_a_client_asks_for_in_vain_is_told_to_it_and_not_to_the_log(start: Start, http, found):
+    server = await start(Telltale(), collect=True)
+    async with server.socket() as socket:
+        await socket.send(json.dumps({"type": "open", "model": WORDS}))
+        assert WORDS in str(await said(socket))
+    await settled(server)
+    assert found(utterance(1009)) == set()
+
+
 async def test_over_no_other_protocol_anything_is_kept_of_who_did_not_agree_or_wants_nothing_kept(
     start: Start, http, found
 ):

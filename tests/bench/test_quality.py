@@ -1,5 +1,6 @@
 """The short twins of `earloop bench grammar` and `earloop bench hotwords`: little of everything, on made-up sound."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ from stt_server.commands.bench.grammar import measure, table
 from stt_server.commands.bench.home import HOME, sentences
 from stt_server.commands.bench.hotwords import _false, _row
 from stt_server.commands.bench.hotwords import table as hotword_table
+from stt_server.commands.bench.quality import grammar, hotwords
 from stt_server.commands.bench.rare import CARRIERS, RARE
 from stt_server.commands.bench.spoken import draw_sentences, hear_sentences
 from stt_server.corpus.posteriors import Posteriors
-from stt_server.errors import BadInput
+from stt_server.errors import BadInput, NotFound
 from stt_server.speech.recognizer import Recognizer
 from tests.speech.decoder.posteriors import native, write_arpa, written
 from training.lm import estimate
@@ -95,3 +97,11 @@ def test_what_was_spoken_and_heard_is_kept(recognizer: Recognizer, tmp_path: Pat
     assert len(told) == 2
     for one, two in zip(heard, again, strict=True):
         assert all((a == b).all() for a, b in zip(one.utterances, two.utterances, strict=True))
+
+
+@pytest.mark.parametrize("command", [grammar, hotwords])
+def test_figures_that_could_not_be_written_are_refused_before_anything_is_spoken(
+    command: Callable[..., None], tmp_path: Path
+) -> None:
+    with pytest.raises(NotFound, match="make it first"):
+        command(model="no-bundle", file=tmp_path / "gone" / "figures.json")

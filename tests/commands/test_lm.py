@@ -316,7 +316,7 @@ def test_what_could_not_be_kept_is_refused_before_anything_is_heard(
 ) -> None:
     command, option = asked
     assert lm(command, "no-bundle", "no-clips.csv", option, tmp_path / "gone" / "kept") == 3
-    assert f"there is no folder {tmp_path / 'gone'} for kept" in capsys.readouterr().err
+    assert f"There is no folder {tmp_path / 'gone'} for kept" in capsys.readouterr().err
 
 
 def test_confidence_is_calibrated_on_one_split_and_measured_on_another(

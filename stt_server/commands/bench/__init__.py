@@ -18,6 +18,7 @@ import typer
 
 from stt_server.commands.bench.quality import grammar, hotwords
 from stt_server.commands.credential import Key, key_of
+from stt_server.commands.folders import check_folders
 from stt_server.errors import NotFound
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def load(
     from stt_server.commands.bench.run import Load, run
     from stt_server.settings import load_settings
 
-    _check_folder(file)
+    check_folders(file)
     plan = Load(streams, seconds, frame_ms, silence_ms, url, corpus)
     result = run(plan, load_settings(model=model or None), lambda text: typer.echo(text, err=True), key_of(key))
     if file:
@@ -89,7 +90,7 @@ def soak(
     from stt_server.commands.bench.soak import Soak, run_soak
     from stt_server.settings import load_settings
 
-    _check_folder(file)
+    check_folders(file)
     plan = Soak(streams, 60 * minutes, most_growth, url, corpus)
     result = run_soak(plan, load_settings(model=model or None), lambda text: typer.echo(text, err=True))
     if file:
@@ -109,7 +110,7 @@ def memory(
     from stt_server.commands.bench.footprint import kinds, measure_footprint
     from stt_server.settings import load_settings
 
-    _check_folder(file)
+    check_folders(file)
     result = measure_footprint(load_settings(model=model or None), kinds(), lambda text: typer.echo(text, err=True))
     if file:
         file.write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
@@ -145,7 +146,7 @@ def decoder(
     from stt_server.speech.bundle import find_bundle
     from stt_server.speech.recognizer import Recognizer
 
-    _check_folder(file)
+    check_folders(file)
     settings = load_settings(model=model or None)
     recognizer = Recognizer.load(find_bundle(settings.model, settings.data), decoder="greedy")
     bundle = recognizer.bundle
@@ -180,7 +181,7 @@ def vocabulary(
     from stt_server.services import load_recognizer
     from stt_server.settings import load_settings
 
-    _check_folder(file)
+    check_folders(file)
     recognizer = load_recognizer(load_settings(model=model or None))
     kit = recognizer.bundle.manifest.kit
     clips = list(read_manifest(recognizer.bundle.path(kit))) if kit else []
@@ -211,7 +212,7 @@ def swap(
     from stt_server.commands.bench.swap import Swaps, run_swaps
     from stt_server.settings import load_settings
 
-    _check_folder(file)
+    check_folders(file)
     plan = Swaps(streams, swaps, calm, pause, corpus)
     result = run_swaps(plan, load_settings(model=model or None), lambda text: typer.echo(text, err=True))
     if file:
@@ -224,11 +225,6 @@ def swap(
 
 app.command()(grammar)
 app.command()(hotwords)
-
-
-def _check_folder(file: Path | None) -> None:
-    if file and not file.absolute().parent.is_dir():
-        raise NotFound(f"There is no folder {file.absolute().parent} for {file.name}; make it first.")
 
 
 def _swap_rows(result: SwapResult) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stt_server.commands.folders import check_folders
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -35,6 +37,7 @@ def grammar(
     """Speak commands for a home to a grammar of 200, and other speech: what is heard exactly, what rejected."""
     from stt_server.commands.bench.grammar import run_grammar, table
 
+    check_folders(file)
     with _place(folder) as place:
         rows = run_grammar(_ears(model), place, commands, others, _tell)
     _answer(rows, table(rows), file)
@@ -50,6 +53,7 @@ def hotwords(
     """Speak rare words, hear them as hotwords of several boosts and as none; count hotwords where none was said."""
     from stt_server.commands.bench.hotwords import run_hotwords, table
 
+    check_folders(file)
     with _place(folder) as place:
         rows = run_hotwords(_ears(model), place, words, others, _tell)
     _answer(rows, table(rows), file)

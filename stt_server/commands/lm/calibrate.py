@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stt_server.commands.folders import check_folders
 from stt_server.commands.lm.attach import InPlace, NewBundle, check_target
 from stt_server.commands.lm.hearing import Limit, LogProbsFile, ManifestName, NoVad, clips_of, ears, heard_in
-from stt_server.commands.lm.place import BundleName, check_folders, tell
+from stt_server.commands.lm.place import BundleName, tell
 from stt_server.settings import load_settings
 from stt_server.speech.bundle import find_bundle
 from stt_server.speech.decoder.native import NativeDecoder

@@ -43,13 +43,6 @@ def find_lm(name: str) -> Place:
     return Place(bundle.path(bundle.manifest.lm), bundle)
 
 
-def check_folders(*files: Path | None) -> None:
-    """Raise NotFound where a file could not be written in the end, when all the work for it was done."""
-    for file in files:
-        if file and not file.absolute().parent.is_dir():
-            raise NotFound(f"there is no folder {file.absolute().parent} for {file.name}; make it first")
-
-
 def tell(sentence: str) -> None:
     """Say on standard error what is going on; a command's answer goes to standard output."""
     typer.echo(sentence, err=True)

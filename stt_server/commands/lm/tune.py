@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stt_server.commands.folders import check_folders
 from stt_server.commands.lm.hearing import Limit, LogProbsFile, ManifestName, NoVad, clips_of, ears, heard_in
-from stt_server.commands.lm.place import BundleName, check_folders, tell
+from stt_server.commands.lm.place import BundleName, tell
 from stt_server.commands.transcribe import progress_bar
 from stt_server.errors import BadInput, BadOption
 from stt_server.settings import load_settings

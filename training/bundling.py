@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stt_server.speech import bundle as bundles
+from stt_server.speech.alphabet import Alphabet
 from stt_server.speech.features import FeatureRecipe, LogMel
 from stt_server.speech.files import read_audio
 from training import checkpoints
+from training.agreement import check_texts
 from training.architectures import build, describe
 from training.batches import frames_of
 from training.card import write_card
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
 PARITY_CLIPS = 3
 GOLDEN_BY_RULE = 0.3
+VERSION_DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ def make_bundle(made_of: Ingredients, folder: Path, say: Say, listen: Listen = l
         manifest = _described(made_of.recipe, made_of.mel.recipe, model)
         manifest |= _graphs(made_of, model, part, say)
         manifest |= _language_model(made_of, part)
+        manifest["version"] = version_of(manifest)
         manifest |= _kit(made_of, part)
         manifest["golden"] = _golden(made_of, manifest, part)
         manifest["lineage"] |= _lineage(made_of) | {"model": describe(model)}
@@ -128,8 +133,7 @@ def _described(recipe: Recipe, features: FeatureRecipe, model: StreamingModel) -
         "format": 1,
         "kind": "streaming",
         "name": recipe.name,
-        "version": datetime.now(UTC).strftime("%Y%m%d"),
-        "language": "en",
+        "language": recipe.language,
         "licence": recipe.licence,
         "features": {name: getattr(features, name) for name in bundles.Features.model_fields},
         "labels": recipe.alphabet,
@@ -144,7 +148,7 @@ def _described(recipe: Recipe, features: FeatureRecipe, model: StreamingModel) -
 
 
 def _graphs(made_of: Ingredients, model: StreamingModel, folder: Path, say: Say) -> Entries:
-    """Both graphs, and how far they are from torch on clips of the training data."""
+    """Both graphs, how far they are from torch on training clips, and whether they write the same of the test's."""
     fp32, int8 = folder / "model.fp32.onnx", folder / "model.int8.onnx"
     export_onnx(model, fp32, int8)
     mel, clips = made_of.mel, made_of.train
@@ -154,8 +158,17 @@ def _graphs(made_of: Ingredients, model: StreamingModel, folder: Path, say: Say)
     worst = check_parity(model, fp32, stack, mel.recipe.silence)
     moved = check_int8(model, int8, stack, mel.recipe.silence)
     say(f"against torch: fp32 differs by {worst:.1e} in log-probability, int8 moves {moved:.2%} of the probability")
+    texts = check_texts(model, fp32, made_of.test, Alphabet(made_of.recipe.alphabet), mel)
+    if texts.clips:
+        say(str(texts))
+    parity = {
+        "fp32_logprob": max(worst, texts.worst),
+        "int8_probability": moved,
+        "test_clips": texts.clips,
+        "different_texts": texts.different,
+    }
     files = {name: bundles.entry(folder, f"model.{name}.onnx") for name in ("fp32", "int8")}
-    return {"models": files, "lineage": {"parity": {"fp32_logprob": worst, "int8_probability": moved}}}
+    return {"models": files, "lineage": {"parity": parity}}
 
 
 def _language_model(made_of: Ingredients, folder: Path) -> Entries:
@@ -175,6 +188,15 @@ def _kit(made_of: Ingredients, folder: Path) -> Entries:
     else:
         return {}
     return {"kit": bundles.entry(folder, "kit/manifest.csv")}
+
+
+def version_of(manifest: Entries) -> str:
+    """The day and eight digits of what the model hears by: two models of one day are told apart, and the same weights
+    and language model, exported again, have the same digits.
+    """
+    files = [*manifest["models"].values(), *([manifest["lm"]] if "lm" in manifest else [])]
+    digest = hashlib.sha256("".join(file["sha256"] for file in files).encode()).hexdigest()
+    return f"{datetime.now(UTC):%Y%m%d}.{digest[:VERSION_DIGITS]}"
 
 
 def _golden(made_of: Ingredients, manifest: Entries, folder: Path) -> dict[str, str]:

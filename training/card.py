@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import PurePath
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ TEXTS = {
     "intents (CC BY 4.0)",
 }
 RATES = ("wer", "cer", "exact")
+BUILT_OF = {"conv": "convolutions and one GRU", "deepspeech": "dense layers and one LSTM"}
 LICENCES = {
     "speechocean762": "CC BY 4.0 (Junbo Zhang et al. 2021)",
     "an4": "CMU AN4 licence, BSD-style (Carnegie Mellon University 1991-2005)",
@@ -59,13 +61,23 @@ def _head(manifest: dict[str, Any]) -> str:
     step_ms = manifest["step_frames"] * manifest["features"]["hop_ms"]
     return f"""# {manifest["name"]} {manifest["version"]}
 
-A streaming CTC model for English: {manifest["parameters"] / 1e6:.2f} million parameters, convolutions and one GRU,
-{manifest["right_context_ms"]} ms of right context, steps of {step_ms} ms.
+A streaming CTC model for the language `{manifest["language"]}`: {manifest["parameters"] / 1e6:.2f} million parameters,
+{BUILT_OF[lineage["model"]["architecture"]]}, {manifest["right_context_ms"]} ms of right context, steps of {step_ms} ms.
 Trained for {lineage["training_minutes"]} minutes, {lineage["steps"]} steps, by recipe `{lineage["recipe"]}` at commit
-`{lineage["code"]}`. Two precisions: fp32 differs from the trained model by at most {parity["fp32_logprob"]:.0e} in
-log-probability, int8 gives {parity["int8_probability"]:.2%} of the probability to other labels.
+`{lineage["code"]}`.{_before(lineage)}
+Two precisions: fp32 differs from the trained model by at most {parity["fp32_logprob"]:.0e} in log-probability, int8
+gives {parity["int8_probability"]:.2%} of the probability to other labels.
 
 Licence: {manifest["licence"]}."""
+
+
+def _before(lineage: dict[str, Any]) -> str:
+    """A sentence about the model that learning went on from."""
+    start = lineage.get("start")
+    if not start:
+        return ""
+    named = " ".join(start[key] for key in ("name", "version") if key in start)
+    return f"\nIt went on from `{named}`, whose weights have the SHA-256 `{start['sha256'][:12]}…`."
 
 
 def _data(clips: Sequence[Clip], recipe: Recipe) -> str:
@@ -85,16 +97,20 @@ def _data(clips: Sequence[Clip], recipe: Recipe) -> str:
 
 
 def _other_data(recipe: Recipe) -> list[str]:
-    """What was heard or read beside the clips."""
+    """What was heard or read beside the clips, by the last part of its path: where it lay is nobody else's business."""
     texts = [source.synthetic.sentences for source in recipe.data.train if source.synthetic]
     texts += recipe.lm.sentences if recipe.lm else []
-    noises = [f"- {name}: {NOISES.get(name, 'see the folder')}" for name in recipe.data.noise]
-    read = [f"- {name}: {TEXTS.get(name, 'see the file')}" for name in dict.fromkeys(texts) if name]
+    noises = [f"- {name}: {NOISES.get(name, 'see the folder')}" for name in _last_parts(recipe.data.noise)]
+    read = [f"- {name}: {TEXTS.get(name, 'see the file')}" for name in _last_parts(texts)]
     lists = (
         ("Noise and room responses, for augmentation:", noises),
         ("Sentences, for voices and language model:", read),
     )
     return ["\n".join([title, "", *lines]) for title, lines in lists if lines]
+
+
+def _last_parts(places: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(PurePath(place).name for place in places if place))
 
 
 def _rates(rows: Sequence[dict[str, Any]]) -> str:

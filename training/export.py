@@ -153,7 +153,7 @@ def check_parity(model: StreamingModel, graph: Path, features: Floats, silence: 
 
 def check_int8(model: StreamingModel, graph: Path, features: Floats, silence: float) -> float:
     """The share of probability that the quantised graph gives to other labels, on average; refuses a large one."""
-    whole, stepped = _both_ways(model, graph, features, silence)
+    whole, stepped = both_ways(model, AcousticModel.load(graph), features, silence)
     moved = float(np.abs(np.exp(stepped) - np.exp(whole)).sum(-1).mean() / 2)
     if not moved <= MOVED:
         raise Internal(f"{graph.name} gives {moved:.1%} of the probability to other labels, over {MOVED:.0%}")
@@ -162,19 +162,18 @@ def check_int8(model: StreamingModel, graph: Path, features: Floats, silence: fl
 
 def parity(model: StreamingModel, graph: Path, features: Floats, silence: float) -> float:
     """Largest difference of log-probabilities between torch on the whole and ONNX in steps; features (B, T, mels)."""
-    whole, stepped = _both_ways(model, graph, features, silence)
+    whole, stepped = both_ways(model, AcousticModel.load(graph), features, silence)
     return float(np.abs(stepped - whole).max())
 
 
 @torch.no_grad()
-def _both_ways(model: StreamingModel, graph: Path, features: Floats, silence: float) -> tuple[Floats, Floats]:
+def both_ways(model: StreamingModel, served: AcousticModel, features: Floats, silence: float) -> tuple[Floats, Floats]:
     """Log-probabilities (B, T / 4, labels) by torch on the whole and by onnxruntime step by step, as it serves."""
     lag = model.shape.lag_frames
     whole: Floats = model.whole(torch.from_numpy(features), silence).numpy()
     needed = features.shape[1] + SUBSAMPLING * lag
     behind = SUBSAMPLING * lag + -needed % STEP_FRAMES
     padded = np.pad(features, ((0, 0), (0, behind), (0, 0)), constant_values=silence)
-    served = AcousticModel.load(graph)
     states = [served.initial() for _ in features]
     outputs = []
     for start in range(0, padded.shape[1], STEP_FRAMES):

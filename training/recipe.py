@@ -256,6 +256,9 @@ class Recipe(Section):
         " 'abcdefghijklmnopqrstuvwxyz",
         description="the labels after the blank, in order; `auto`: the base model's, else the letters of the texts",
     )
+    language: str = Field(
+        "en", pattern=r"^[a-z]{2,3}$", description="that the model hears, by its ISO 639 code, as servers tell it"
+    )
     features: Features = Features()
     model: Model = Model()
     schedule: Schedule = Schedule()

@@ -11,6 +11,7 @@ of over 1e-3 in any log-probability is refused. A checkpoint gives its averaged 
 from __future__ import annotations
 
 import difflib
+import hashlib
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -42,12 +43,21 @@ FREEZE = "start.freeze"
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A model to go on from. `name` is as the recipe has it; `bundle` is None where it came from a checkpoint."""
+    """A model to go on from. `name` is as the recipe has it; `bundle` is None where it came from a checkpoint.
+
+    `sha256` is that of its weights when they were read: the checkpoint's file, the bundle's fp32 graph.
+    """
 
     name: str
     model: StreamingModel
     letters: str
     bundle: Bundle | None = None
+    sha256: str = ""
+
+    @property
+    def known_as(self) -> str:
+        """Its name without where it lies: the bundle's own, or that of the checkpoint's file."""
+        return self.bundle.name if self.bundle else Path(self.name).name
 
 
 def find_base(start: Start) -> Base:
@@ -63,7 +73,9 @@ def _from_checkpoint(name: str) -> Base:
     model.load_state_dict(kept.averaged)
     if kept.features:
         _check_features(name, FeatureRecipe(**kept.features))
-    return Base(name, model, kept.letters)
+    with Path(name).open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Base(name, model, kept.letters, sha256=sha256)
 
 
 def _from_bundle(name: str) -> Base:
@@ -80,7 +92,7 @@ def _from_bundle(name: str) -> Base:
     if not worst <= PARITY:
         told = f"read back into torch it differs from its own graph by {worst:.2g} in log-probability, over {PARITY}"
         raise BadBundle(f"{name}: {told}; start from its checkpoint", field="models")
-    return Base(name, model, manifest.labels, bundle)
+    return Base(name, model, manifest.labels, bundle, manifest.models["fp32"].sha256)
 
 
 def _check_features(name: str, features: FeatureRecipe) -> None:
@@ -108,6 +120,8 @@ def adopt(recipe: Recipe, base: Base) -> Recipe:
         told_head = f"`start.head` is keep, and {base.name} has another alphabet: {base.letters!r}"
         raise BadOption(f"{told_head}; leave `alphabet` out, or let the head be new", field="alphabet")
     changes = {"model": Model(**sizes), "features": features, "alphabet": letters, "lm": _decoding(recipe.lm, base)}
+    if base.bundle and "language" not in recipe.model_fields_set:
+        changes["language"] = base.bundle.manifest.language
     return recipe.model_copy(update=changes)
 
 

@@ -113,13 +113,16 @@ def weights_between(
 
 
 def told_of_start(recipe: Recipe, base: Base, average: float) -> dict[str, Any]:
-    """The lineage of a tuned bundle: what it went on from, and how far."""
+    """The lineage of a tuned bundle: what it went on from, and how far.
+
+    Bundles travel, so it has a name and a hash and never the place on this machine where the base lay.
+    """
     if recipe.start is None:
         return {}
-    told: dict[str, Any] = {"model": base.name, "average": average, "replay_share": recipe.data.replay_share}
+    told: dict[str, Any] = {"name": base.known_as, "sha256": base.sha256}
     if base.bundle is not None:
-        told |= {"name": base.bundle.name, "version": base.bundle.manifest.version}
-        told["sha256"] = base.bundle.manifest.models["fp32"].sha256
+        told["version"] = base.bundle.manifest.version
+    told |= {"average": average, "replay_share": recipe.data.replay_share}
     if recipe.start.freeze:
         told["frozen"] = list(recipe.start.freeze)
     return told

@@ -1,7 +1,6 @@
 """What is exported is what was trained: in both precisions, for any number of streams, or it is refused."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,33 +8,21 @@ import onnx
 import pytest
 import torch
 
+from stt_server.corpus.clip import Clip
 from stt_server.errors import Internal
 from stt_server.speech.acoustic import AcousticModel
-from tests.training.material import MEL, six_clips
-from training.architectures import build
+from stt_server.speech.files import write_flac
+from tests.training.exported import Exported, export
+from tests.training.material import ALPHABET, MEL, SENTENCES, six_clips
+from training.agreement import check_texts, greedy
 from training.batches import frames_of
-from training.export import MOVED, PARITY, STEP_FRAMES, check_int8, check_parity, export_onnx, parity, rounded
+from training.export import MOVED, PARITY, STEP_FRAMES, check_int8, check_parity, parity, rounded
 from training.model import ConvModel, ConvShape
-from training.streaming import StreamingModel
 
 SHAPE = ConvShape(width=48, depth=2, kernel=5, channels=8, right=(2, 1))
 SILENCE = MEL.recipe.silence
 
-
-@dataclass(frozen=True)
-class Exported:
-    model: StreamingModel
-    fp32: Path
-    int8: Path
-
-
-def export(model: StreamingModel, folder: Path) -> Exported:
-    model.set_normalisation([-6.0] * 80, [3.0] * 80)
-    with torch.no_grad():
-        model.out.weight.mul_(8)  # outputs as decided as a trained model's
-    model = rounded(model)
-    export_onnx(model, folder / "model.fp32.onnx", folder / "model.int8.onnx")
-    return Exported(model, folder / "model.fp32.onnx", folder / "model.int8.onnx")
+pytestmark = pytest.mark.timeout(600)  # the first test waits for what all share, on whatever machine
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +31,19 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return export(ConvModel(SHAPE), tmp_path_factory.mktemp("exported"))
 
 
-@pytest.fixture(scope="module")
-def deepspeech(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    torch.manual_seed(1)
-    described = {"architecture": "deepspeech", "width": 48, "context": 3}
-    return export(build(described), tmp_path_factory.mktemp("deepspeech"))
-
-
 @pytest.fixture(params=["exported", "deepspeech"])
 def of_each_architecture(request: pytest.FixtureRequest) -> Exported:
     either: Exported = request.getfixturevalue(request.param)
     return either
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
+    """Six clips of six lengths."""
+    folder = tmp_path_factory.mktemp("spoken")
+    for number in range(len(SENTENCES)):
+        write_flac(folder / f"{number}.flac", six_clips()[number])
+    return [Clip(folder / f"{number}.flac", text) for number, text in enumerate(SENTENCES)]
 
 
 def speech() -> np.ndarray:
@@ -68,6 +57,27 @@ def test_fp32_in_steps_is_torch_on_the_whole(of_each_architecture: Exported, fra
     assert features.shape[1] == frames
     assert parity(of_each_architecture.model, of_each_architecture.fp32, features, SILENCE) <= PARITY
     assert check_parity(of_each_architecture.model, of_each_architecture.fp32, features, SILENCE) <= PARITY
+
+
+def test_every_clip_is_written_in_steps_as_on_the_whole(of_each_architecture: Exported, spoken: list[Clip]) -> None:
+    found = check_texts(of_each_architecture.model, of_each_architecture.fp32, spoken, ALPHABET, MEL)
+    assert (found.clips, found.different) == (len(SENTENCES), 0)
+    assert found.worst <= PARITY
+    assert str(found) == "in steps it writes the text of the whole in 6 of 6 test clips"
+
+
+def test_the_clip_of_which_a_graph_makes_something_else_is_named(exported: Exported, spoken: list[Clip]) -> None:
+    other = rounded(exported.model)
+    with torch.no_grad():
+        other.out.bias[0] += 1.0
+    with pytest.raises(Internal, match=r"differs from the trained model by .*, in .*0\.flac"):
+        check_texts(other, exported.fp32, spoken, ALPHABET, MEL)
+
+
+def test_what_is_written_is_the_likeliest_label_without_blanks_and_repetitions() -> None:
+    labels = ALPHABET.encode("to")
+    path = [0, labels[0], labels[0], 0, labels[1], labels[1], 0, labels[1]]
+    assert greedy(np.eye(len(ALPHABET), dtype=np.float32)[path], ALPHABET) == "too"
 
 
 def test_int8_gives_hardly_any_probability_to_other_labels(of_each_architecture: Exported) -> None:

@@ -1,5 +1,6 @@
 """A model that is gone on from is the one there was: weights, sizes and alphabet; what is new is said."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import asdict
@@ -14,18 +15,22 @@ from stt_server.errors import BadBundle, BadOption, NotFound
 from stt_server.speech.acoustic import AcousticModel
 from stt_server.speech.bundle import load_bundle
 from stt_server.speech.features import FeatureRecipe
+from tests.training.exported import Exported
 from tests.training.material import ALPHABET, LETTERS, MEL, Listener, recipe, six_clips, toy_model
 from training import checkpoints
 from training.architectures import build, describe
 from training.batches import Surroundings, frames_of
 from training.checkpoints import Checkpoint, Progress
-from training.export import PARITY, export_onnx, parity, rounded
+from training.export import PARITY, parity
 from training.fit import fit
 from training.recipe import Recipe, Start
 from training.start import Base, adopt, find_base, freeze, started
+from training.tuning import told_of_start
 from training.weights import restore
 
 SILENCE = MEL.recipe.silence
+
+pytestmark = pytest.mark.timeout(600)  # the first test waits for what all share, on whatever machine
 
 
 def tuned(**keys: Any) -> Recipe:
@@ -60,13 +65,11 @@ def test_a_tiny_bundle_read_back_gives_its_own_log_probabilities(tiny_bundle: Pa
     assert parity(base.model, tiny_bundle / "model.fp32.onnx", heard(), SILENCE) <= PARITY
 
 
-def test_a_deepspeech_graph_is_read_back_by_its_states(tiny_bundle: Path, tmp_path: Path) -> None:
-    torch.manual_seed(1)
-    model = rounded(build({"architecture": "deepspeech", "width": 24, "context": 2}))
-    export_onnx(model, tmp_path / "fp32.onnx", tmp_path / "int8.onnx")
+def test_a_deepspeech_graph_is_read_back_by_its_states(tiny_bundle: Path, deepspeech: Exported) -> None:
+    model = deepspeech.model
     states = {name: shape[1:] for name, shape in model.state_shapes(1).items()}
     manifest = load_bundle(tiny_bundle).manifest.model_copy(update={"states": states, "lineage": {}})
-    again = restore(tmp_path / "fp32.onnx", manifest)
+    again = restore(deepspeech.fp32, manifest)
     assert describe(again) == {**describe(model), "dropout": 0.0}
     for name, weight in model.state_dict().items():
         assert torch.equal(again.state_dict()[name], weight), name
@@ -108,6 +111,23 @@ def test_a_checkpoint_gives_its_averaged_weights(tmp_path: Path) -> None:
     base = find_base(Start(model=str(tmp_path / "last.pt")))
     assert torch.equal(base.model.out.bias, averaged.out.bias)
     assert (base.letters, base.bundle) == (LETTERS, None)
+
+
+def test_a_checkpoint_is_told_of_by_name_and_hash_and_not_by_its_place(tmp_path: Path) -> None:
+    model, path = toy_model(), tmp_path / "last.pt"
+    states = model.state_dict(), model.state_dict(), torch.optim.AdamW(model.parameters()).state_dict()
+    checkpoints.save(Checkpoint(*states, Progress(), describe(model), LETTERS), path)
+    told = told_of_start(tuned(), find_base(Start(model=str(path))), 0.75)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert told == {"name": "last.pt", "sha256": sha256, "average": 0.75, "replay_share": 0.5}
+
+
+def test_a_bundle_brings_its_language(tiny_bundle: Path) -> None:
+    base = find_base(Start(model=str(tiny_bundle)))
+    assert base.bundle
+    base.bundle.manifest = base.bundle.manifest.model_copy(update={"language": "nl"})
+    assert adopt(tuned(), base).language == "nl"
+    assert adopt(tuned(language="fy"), base).language == "fy"
 
 
 def test_features_that_this_trainer_does_not_compute_are_refused(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -99,4 +99,4 @@ def _find(name: str) -> Path:
 def _line(bundle: Bundle, place: Path) -> str:
     size = sum(path.stat().st_size for path in bundle.folder.rglob("*") if path.is_file())
     where = "shipped" if place.parent == BUNDLES else str(place)
-    return f"{bundle.name:16} {bundle.manifest.version:10} {size / 1e6:6.1f} MB  {where}"
+    return f"{bundle.name:16} {bundle.manifest.version:17} {size / 1e6:6.1f} MB  {where}"

@@ -9,6 +9,7 @@ from training.terminal import Terminal
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_without_a_voice_three_tones_are_learned_by_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     check_install(Terminal(tmp_path / "log.jsonl"))

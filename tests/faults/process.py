@@ -18,6 +18,7 @@ STOP_S = 30.0
 REAL = ("stt_server.cli", "serve")
 TOY = ("tests.faults.toy_server", "serve")
 ROOT = Path(__file__).parents[2]
+PATIENT = ("--max-load", "1000", "--max-lag-ms", "600000")  # a busy machine must not refuse a test's streams
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,12 @@ async def process(
     before: Callable[[], None] | None = None,
     env: dict[str, str] | None = None,
 ) -> AsyncIterator[Remote]:
-    """A server with these arguments on a free port, killed at the end if it still runs. `before` runs in the child."""
+    """A server with these arguments on a free port, killed at the end if it still runs. `before` runs in the child.
+
+    It is patient, unless the arguments say otherwise.
+    """
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", *module, "--port", "0", *words),
+        *(sys.executable, "-m", *module, "--port", "0", *PATIENT, *words),
         stdout=PIPE,
         cwd=ROOT,
         env={**os.environ, **(env or {})},

@@ -16,7 +16,7 @@ SPOKEN_S = 4.0  # by each stream before the signal
 async def terminated_under(streams: int) -> None:
     """Streams of the kit's speech at the shipped model, and SIGTERM in the middle of it."""
     loop = asyncio.get_running_loop()
-    arguments = ("--drain-s", str(DRAIN_S), "--max-load", "100", "--max-lag-ms", "60000", "--max-streams", str(streams))
+    arguments = ("--drain-s", str(DRAIN_S), "--max-streams", str(streams))
     async with process(*arguments) as server:
         speech = [kit_speech(60, number) for number in range(streams)]
         begun = [asyncio.Event() for _ in speech]

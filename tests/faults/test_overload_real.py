@@ -14,6 +14,7 @@ import pytest
 
 from stt_server.commands.bench.clips import from_kit
 from stt_server.commands.bench.script import Speech
+from stt_server.settings import Settings
 from stt_server.speech.bundle import load_bundle, shipped
 from stt_server.speech.pcm import to_int16
 from tests.engine.toy import RATE
@@ -60,8 +61,8 @@ async def crowd(server: Remote, every_s: float, seconds: float) -> list[Told]:
 
 async def overloaded(seconds: float, every_s: float) -> tuple[float, float]:
     """A crowd, and how long half and 95 of 100 finals of those admitted took."""
-    core = one_core(0)
-    async with process("--max-streams", "1000", before=core) as server:
+    door = [f"--{name.replace('_', '-')}={Settings.model_fields[name].default}" for name in ("max_load", "max_lag_ms")]
+    async with process("--max-streams", "1000", *door, before=one_core(0)) as server:
         told = await crowd(server, every_s, seconds)
         refused = await server.metric("earloop_refused_total")
     admitted = [each for each in told if each.refused is None]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LONGEST_S: Final = 120.0  # of sound, as much as one damaged file is listened to
-ANSWER_S: Final = 20.0  # a damaged file of a second's sound takes milliseconds
+ANSWER_S: Final = 60.0  # a damaged file of a second's sound takes milliseconds
 HEAD: Final = struct.Struct("<I")
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Way = Callable[[], Awaitable[None]]
 
-END_S: Final = 20.0  # for a case to come to its end once nothing holds it
+END_S: Final = 60.0  # for a case to come to its end once nothing holds it
 BOUNDS: Final = Limits(
     max_streams=3,
     max_uploads=2,

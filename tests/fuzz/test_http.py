@@ -40,7 +40,7 @@ ALWAYS: Final = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-REPLY_S: Final = 30.0
+REPLY_S: Final = 60.0
 SPEECH: Final = (shipped() / "golden.flac").read_bytes()
 WRONG: Final = [
     ("response_format", "diarized_json"),

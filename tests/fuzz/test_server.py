@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 GOODBYE: Final = frame(8, struct.pack("!H", 1000))
 CLOSE_CODES: Final = {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1011, 1013}
 MORE_MB: Final = 150.0  # than when it began
-PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 60.0
 TEXTS: Final = [
     b'{"type":"open"}',
     b'{"type":"open","resumable":true}',

@@ -16,6 +16,7 @@ from stt_server.errors import BadInput, BadOption, Conflict, EarloopError, Forbi
 from stt_server.speech.files import read_audio
 from stt_server.speech.text import normalize
 from stt_server.speech.vad import SAMPLE_RATE
+from stt_server.store.clips import IMPORT
 from stt_server.store.rights import Purpose
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _draft(clip: Clip, said: Said, licence: str, *, checked: bool, hear: Callabl
         samples=samples,
         basis=basis,
         heard=heard,
-        origin="import",
+        origin=IMPORT,
         device=clip.source,
         session=clip.speaker or "",
         reference=reference,

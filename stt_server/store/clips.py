@@ -27,6 +27,7 @@ ID_BYTES: Final = 16
 MOST_LISTED: Final = 500
 MOST_LIKE: Final = 200
 DISPUTED: Final = "disputed"
+IMPORT: Final = "import"  # as an origin: brought by whoever runs the server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,7 @@ class ClipFilter:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How much of one person may be kept; 0 is no limit."""
+    """How much of one person may be kept, and of all who are nobody together; 0 is no limit."""
 
     clips_per_day: int = 0
     hours: float = 0.0
@@ -252,16 +253,19 @@ def _same_person(person_id: str | None) -> ColumnElement[bool]:
 
 
 def _check_room(connection: Connection, clip: KeptClip, allowance: Allowance) -> None:
-    if clip.person_id is None or allowance == NO_LIMIT:
+    """Who uploads as nobody is one person with all others who do: a limit must not end where a token is left out."""
+    if clip.origin == IMPORT or allowance == NO_LIMIT:
         return
     midnight = clip.created.replace(hour=0, minute=0, second=0, microsecond=0)
-    theirs = CLIPS.c.person_id == clip.person_id
+    theirs = and_(_same_person(clip.person_id), CLIPS.c.origin != IMPORT)
     today = select(func.count()).select_from(CLIPS).where(theirs, CLIPS.c.created >= midnight)
     if allowance.clips_per_day and (connection.scalar(today) or 0) >= allowance.clips_per_day:
-        raise LimitReached(f"A person may give {allowance.clips_per_day} clips a day; come back tomorrow.")
+        who = "A person" if clip.person_id else "All who come without a contributor's token together"
+        raise LimitReached(f"{who} may give {allowance.clips_per_day} clips a day; come back tomorrow.")
     kept_s = connection.scalar(select(func.sum(CLIPS.c.duration_s)).where(theirs)) or 0.0
     if allowance.hours and kept_s + clip.duration_s > allowance.hours * 3600:
-        raise LimitReached(f"Of one person {allowance.hours:g} hours are kept, and those are full.")
+        whom = "one person" if clip.person_id else "all who come without a contributor's token"
+        raise LimitReached(f"Of {whom} {allowance.hours:g} hours are kept, and those are full.")
 
 
 def _conditions(wanted: ClipFilter) -> list[ColumnElement[bool]]:

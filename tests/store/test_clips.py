@@ -48,3 +48,21 @@ def test_of_two_that_exclude_each_other_and_come_at_once_one_is_kept(
         with pytest.raises(refused):
             keeping.result(timeout=PATIENCE_S)
     assert counts(database)["clips"] == 2
+
+
+def test_who_leaves_the_token_out_has_no_more_room_for_it_and_imports_have_no_bound(database: Database):
+    first = clip(database, giver(database)[1])
+    nobodys = replace(first, person_id=None, consent_id=None, statement="I recorded this.")
+
+    def keep(ident: str, origin: str = "upload") -> None:
+        with database.write() as connection:
+            kept = replace(nobodys, id=ident, object_key=ident, sha256=ident.encode(), origin=origin)
+            clips.insert_clip(connection, kept, Allowance(clips_per_day=2))
+
+    for number in range(3):
+        keep(f"import{number}", origin=clips.IMPORT)
+    for number in range(2):
+        keep(f"upload{number}")
+    with pytest.raises(LimitReached, match="without a contributor's token"):
+        keep("upload2")
+    keep("import3", origin=clips.IMPORT)

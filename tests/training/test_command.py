@@ -6,17 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from stt_server.cli import main
 from stt_server.commands.train import _named, _sources
 from stt_server.corpus.manifest import read_manifest
 from stt_server.speech.bundle import load_bundle
 from stt_server.speech.files import write_wav
+from tests.training.conftest import Typed
 from tests.training.material import with_graphs_of
 from tests.voices import say
 from training.exporting import export_run
@@ -143,14 +144,13 @@ def test_a_resumed_run_keeps_parts_alphabet_and_size_though_the_pile_has_grown(f
 
 
 @pytest.mark.slow
-def test_a_checkpoint_is_exported_without_training(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process, so that the graphs that the run exported of the same weights can be taken again."""
+def test_a_checkpoint_is_exported_without_training(
+    finished: Path, typed: Callable[..., Typed], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with_graphs_of(finished / "run" / "bundle", monkeypatch)
     monkeypatch.chdir(finished)
-    monkeypatch.setenv("EARLOOP_CORPORA", "")
-    with pytest.raises(SystemExit) as ended:
-        main(["export", "run/best.pt", "--output", "again", "--cache", "cache"])
-    assert not ended.value.code
+    done = typed("export", "run/best.pt", "--output", "again", "--cache", "cache")
+    assert done.code == 0, done.err
     manifest = load_bundle(finished / "again").manifest
     assert (manifest.name, bool(manifest.lm)) == ("toy", True)
     assert {row["source"] for row in manifest.error_rates} == {"clips"}
@@ -185,19 +185,20 @@ def test_ctrl_c_while_a_bundle_is_measured_keeps_it_without_rates(
         (["train", "--resume"], "which run is to go on? Name its recipe, or its folder with --output"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(words: list[str], complaint: str, tmp_path: Path) -> None:
-    done = run(tmp_path, *words)
-    assert done.returncode in (2, 3)
-    assert complaint in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    words: list[str], complaint: str, typed: Callable[..., Typed], tmp_path: Path
+) -> None:
+    done = typed(*words)
+    assert done.code in (2, 3)
+    assert complaint in done.err
     assert not list(tmp_path.iterdir())
 
 
-def test_a_dry_run_shows_all_and_writes_nothing_but_the_cache(tmp_path: Path) -> None:
+def test_a_dry_run_shows_all_and_writes_nothing_but_the_cache(typed: Callable[..., Typed], tmp_path: Path) -> None:
     clips, recipe = pile(tmp_path), toy(tmp_path)
     before = set(tmp_path.iterdir())
-    done = run(tmp_path, "train", recipe, "--train", clips, "--dry-run", "--cache", tmp_path / "cache")
-    assert done.returncode == 0, done.stderr
+    done = typed("train", recipe, "--train", clips, "--dry-run", "--cache", tmp_path / "cache")
+    assert done.code == 0, done.err
     assert set(tmp_path.iterdir()) == before | {tmp_path / "cache"}
     for told in (
         "speakers",
@@ -211,12 +212,12 @@ def test_a_dry_run_shows_all_and_writes_nothing_but_the_cache(tmp_path: Path) ->
         " for 2 epochs at most, for it may stop early",
         " MB of memory",
     ):
-        assert told in done.stderr
+        assert told in done.err
 
 
-def test_a_recipe_is_shown_with_every_key(tmp_path: Path) -> None:
-    done = run(tmp_path, "train", toy(tmp_path), "--set", "schedule.seed=9", "--show")
-    shown = Recipe.model_validate(yaml.safe_load(done.stdout))
+def test_a_recipe_is_shown_with_every_key(typed: Callable[..., Typed], tmp_path: Path) -> None:
+    done = typed("train", toy(tmp_path), "--set", "schedule.seed=9", "--show")
+    shown = Recipe.model_validate(yaml.safe_load(done.out))
     assert (shown.schedule.seed, shown.model.width, shown.lm is not None) == (9, 32, True)
 
 

@@ -1,5 +1,6 @@
 """The learning curve: shares of the clips that are the same each time, learned from beside the whole."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from stt_server.corpus.clip import Clip
 from training import checkpoints
 from training.curve import draw_curve, scaled, subset
-from training.data import Gathered
+from training.data import Gathered, Gathering
 from training.distributed import ALONE
 from training.learning import learn
 from training.places import Places
@@ -53,14 +54,20 @@ def test_a_share_is_gone_through_as_often_in_less_time() -> None:
     assert scaled(load_recipe("tiny"), 0.5).schedule.minutes is None
 
 
-@pytest.mark.slow
-def test_a_run_leaves_a_point_for_each_share_and_keeps_those_it_has(tmp_path: Path) -> None:
-    run = Run(
-        load_recipe("tiny", SMALL), Places(None, tmp_path / "cache"), tmp_path / "run", Terminal(None, quiet=True)
-    )
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Gathering]:
+    """A run that has learned all of its clips to the end."""
+    folder = tmp_path_factory.mktemp("curve")
+    run = Run(load_recipe("tiny", SMALL), Places(None, folder / "cache"), folder / "run", Terminal(None, quiet=True))
     run, gathering = prepare(run)
     run = replace(run, terminal=Terminal(run.folder / "log.jsonl", quiet=True))
     learn(run, gathering, resume=False)
+    return run, gathering
+
+
+@pytest.mark.slow
+def test_a_run_leaves_a_point_for_each_share_and_keeps_those_it_has(learned: tuple[Run, Gathering]) -> None:
+    run, gathering = learned
     draw_curve(run, gathering, ALONE, resume=False)
     points = read_points(run.folder / LEARNING)
     assert [(point.share, point.clips) for point in points] == [(0.25, 4), (0.5, 8), (1.0, 16)]
@@ -79,12 +86,9 @@ def shares(run: Run, name: str) -> Path:
 
 
 @pytest.mark.slow
-def test_what_was_not_learned_to_its_end_has_no_curve(tmp_path: Path) -> None:
-    run = Run(
-        load_recipe("tiny", SMALL), Places(None, tmp_path / "cache"), tmp_path / "run", Terminal(None, quiet=True)
-    )
-    run, gathering = prepare(run)
-    learn(run, gathering, resume=False)
-    longer = replace(run, recipe=load_recipe("tiny", SMALL | {"schedule.epochs": 9}))
+def test_what_was_not_learned_to_its_end_has_no_curve(learned: tuple[Run, Gathering], tmp_path: Path) -> None:
+    run, gathering = learned
+    shutil.copytree(run.folder, tmp_path / "run")
+    longer = replace(run, recipe=load_recipe("tiny", SMALL | {"schedule.epochs": 9}), folder=tmp_path / "run")
     draw_curve(longer, gathering, ALONE, resume=False)
-    assert not (run.folder / LEARNING).exists()
+    assert not (tmp_path / "run" / LEARNING).exists()

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from stt_server.speech.bundle import load_bundle
 from stt_server.speech.decoder.choice import usual_search
 from stt_server.speech.files import read_audio
 from stt_server.speech.recognizer import Recognizer
+from tests.training.conftest import Typed
 from tests.training.material import with_graphs_of
 from tests.voices import say
 from training import checkpoints
@@ -231,8 +232,10 @@ def test_without_the_extra_the_command_names_it(missing: str, tmp_path: Path) ->
         (["tiny", "--resume"], 3, "start the run without --resume"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(words: list[str], code: int, complaint: str, tmp_path: Path) -> None:
-    done = run([sys.executable, "-m", "stt_server.cli", "train", *words], tmp_path, EARLOOP_CORPORA="")
-    assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
-    assert done.stderr.startswith("earloop: ")
-    assert complaint in done.stderr
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    words: list[str], code: int, complaint: str, typed: Callable[..., Typed]
+) -> None:
+    done = typed("train", *words)
+    assert (done.code, done.err.count("\n")) == (code, 1), done.err
+    assert done.err.startswith("earloop: ")
+    assert complaint in done.err

@@ -83,17 +83,20 @@ def _before(lineage: dict[str, Any]) -> str:
 def _data(clips: Sequence[Clip], recipe: Recipe) -> str:
     hours: dict[str, float] = defaultdict(float)
     count: dict[str, int] = defaultdict(int)
+    licences: dict[str, set[str]] = defaultdict(set)
     for clip in clips:
         hours[clip.source] += (clip.duration_s or 0.0) / 3600
         count[clip.source] += 1
-    licences = {clip.source: clip.licence for clip in clips if clip.licence}
-    rows = [
-        [name, str(count[name]), f"{hours[name]:.2f}", licences.get(name) or LICENCES.get(name, "see the corpus")]
-        for name in hours
-    ]
+        licences[clip.source] |= {clip.licence} if clip.licence else set()
+    rows = [[name, str(count[name]), f"{hours[name]:.2f}", _licence(name, licences[name])] for name in hours]
     total = f"{sum(hours.values()):.2f} hours in all."
     parts = ["## Data", table(["source", "clips", "hours", "licence"], rows), total, *_other_data(recipe)]
     return "\n\n".join(parts)
+
+
+def _licence(source: str, named: set[str]) -> str:
+    """All that its clips name; where they name none, what is known of the corpus."""
+    return ", ".join(sorted(named)) or LICENCES.get(source, "see the corpus")
 
 
 def _other_data(recipe: Recipe) -> list[str]:

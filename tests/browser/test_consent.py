@@ -1,5 +1,6 @@
 """The page of consent on a real server: agreeing, hearing what is kept, deleting one clip, withdrawing."""
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,18 @@ def test_a_clip_can_be_heard_and_deleted_alone(open_page, giver):
     page.until(lambda: len(page.all("#clips li")) == 1, "the clip should be gone")
     assert page.text("#clips .text") == second != first
     assert giver.ask("GET", "/v1/consent")["clips"] == 1
+
+
+def test_one_button_takes_all_clips_out_as_a_zip(open_page, giver, tmp_path):
+    page = as_giver(open_page, giver)
+    allowed = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    page.browser.execute_cdp_cmd("Page.setDownloadBehavior", allowed)
+    page.one("#takeout").click()
+    taken = tmp_path / "my-clips.zip"
+    page.until(lambda: zipfile.is_zipfile(taken), "the browser should have it")
+    with zipfile.ZipFile(taken) as file:
+        assert file.testzip() is None
+        assert sum(name.endswith(".flac") for name in file.namelist()) == 2
 
 
 def test_one_button_and_a_yes_delete_everything(open_page, giver):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_origin
 
 import typer
 
-from stt_server import logs
+from stt_server import logs, threads
 from stt_server.engine.heap import set_aside, share_one_heap, trimming
 from stt_server.errors import Unavailable
 from stt_server.services import open_services
@@ -65,6 +65,7 @@ def serve(**given: object) -> None:
 
 
 async def _serve(settings: Settings) -> None:
+    asyncio.get_running_loop().set_default_executor(threads.pool(threads.SHARED, "earloop"))
     async with (
         listening(settings) as door,  # before the model is loaded: Home Assistant asks at its own start, and remembers
         open_services(settings) as services,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from stt_server.engine.admission import Admission
 from stt_server.engine.engine import Engine
 from stt_server.engine.lineup import Caller
 from stt_server.errors import Unavailable
+from stt_server.threads import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ class Engines:
         self._metrics = metrics
         self._watchers: list[Callable[[Session], None]] = []
         self._admission = Admission(limits, metrics)
-        self._maker = ThreadPoolExecutor(1, "earloop-make-ready")
+        self._maker = pool(1, "earloop-make-ready")
         self._engines = [
             Engine(limits, metrics, admission=self._admission, number=number, compared=self._tell)
             for number in range(count)
@@ -51,7 +51,6 @@ class Engines:
     def start(self) -> None:
         for engine in self._engines:
             engine.start()
-        self._maker.submit(int)  # its thread is there from the start: what begins later looks like a leak
 
     def reserve(self, *, live: bool = True) -> Place:
         """A place for one stream, before anything is answered. Raises Busy or Unavailable. Release it in any case."""

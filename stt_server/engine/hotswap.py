@@ -16,7 +16,6 @@ import asyncio
 import time
 import weakref
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +30,7 @@ from stt_server.store.ring import now
 from stt_server.store.routes import Action, Kind
 from stt_server.store.watching import current, wait_for_change
 from stt_server.tasks import ended, wait_for
+from stt_server.threads import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +64,7 @@ class Follower:
         self._database, self._engines, self._loader = database, engines, loader
         self._metrics, self._most = metrics, most
         self._closing = asyncio.Event()
-        self._listener = ThreadPoolExecutor(1, thread_name_prefix="earloop-catalog")
+        self._listener = pool(1, "earloop-catalog")
         self._retired: list[tuple[str, weakref.ref[Recognizer]]] = []
         self._shadows: deque[Shadow] = deque()
         self._spoke: dict[str, None] = {}  # contributors with a model of their own, who spoke last at the end

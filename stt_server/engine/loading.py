@@ -12,12 +12,12 @@ import os
 import sys
 import threading
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from stt_server.engine.heap import trim
 from stt_server.errors import EarloopError, Internal, TimedOut
 from stt_server.logs import EventLog
+from stt_server.threads import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +47,7 @@ class Load(Protocol):
 class Loader:
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="earloop-loader")
+        self._thread = pool(1, "earloop-loader")
 
     async def load(self, model: Model, like: Sequence[Recognizer] = ()) -> Recognizer:
         """Raises what `Load` does, TimedOut after `LOAD_S`, and Internal with an id for what no bundle should cause."""

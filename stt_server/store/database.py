@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -23,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DataError, NoSuchModuleError, SQLAlche
 from stt_server.errors import BadInput, BadOption, EarloopError, Unavailable
 from stt_server.logs import EventLog
 from stt_server.store import migrate
+from stt_server.threads import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="earloop-store")
+        self._threads = pool(THREADS, "earloop-store")
         self._waiting = 0
 
     @contextmanager

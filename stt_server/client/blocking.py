@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from threading import Event as Signal
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -63,9 +64,9 @@ class BlockingStream:
 
     def close(self) -> None:
         """Leave at once, and end the thread. May be called again."""
-        if self._thread.runs:
+        with suppress(Conflict):  # another thread has closed it
             self._thread.run(self._stream.close())
-            self._thread.stop()
+        self._thread.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -87,10 +88,6 @@ class LoopThread:
         self._thread = Thread(target=lambda: asyncio.run(self._live()), name="earloop-client", daemon=True)
         self._thread.start()
         self._started.wait(START_S)
-
-    @property
-    def runs(self) -> bool:
-        return self._loop is not None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Its result or its error; every step of the client has a deadline of its own. Raises Conflict once stopped."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict, replace
-from pathlib import Path  # noqa: TC003  (typer reads the annotations)
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +16,7 @@ from stt_server.commands.transcribe import progress_bar
 from stt_server.corpus.corpora import find_corpus
 from stt_server.corpus.evaluation import changes
 from stt_server.corpus.evaluation import evaluate as measure
+from stt_server.corpus.formats.table import read_corpus
 from stt_server.services import recognizer_settings
 from stt_server.settings import load_settings
 from stt_server.speech.bundle import find_bundle
@@ -36,7 +37,10 @@ PLAIN = "fp32"  # beside which any other precision is measured
 
 def evaluate(
     bundle: Annotated[str, typer.Argument(help="a model's name, or a bundle's folder or zip")],
-    manifest: Annotated[str, typer.Argument(help="a manifest's path, or a corpus by name; `kit` is the bundle's own")],
+    manifest: Annotated[
+        str,
+        typer.Argument(help="a list, a folder of clips (with a slash) or a corpus by name; `kit`: the bundle's own"),
+    ],
     split: Annotated[str | None, typer.Option(help="train, dev or test; all of them by default")] = None,
     decoder: Annotated[
         list[str] | None, typer.Option(help="greedy, native, reference; each that there is by default")
@@ -105,8 +109,18 @@ def _clips(recognizer: Recognizer, name: str, split: str | None, corpora: Path |
     bundle = recognizer.bundle
     if name == "kit" and bundle.manifest.kit:
         name = str(bundle.path(bundle.manifest.kit))
-    clips = [replace(clip, source=clip.source or "clips") for clip in find_corpus(corpora, name).clips(split)]
+    listed = _folder(Path(name)) if "/" in name and Path(name).is_dir() else find_corpus(corpora, name).clips()
+    clips = [replace(clip, source=clip.source or "clips") for clip in listed if split in (None, clip.split)]
     return clips if limit is None else clips[:: max(1, len(clips) // limit)][:limit]
+
+
+def _folder(folder: Path) -> list[Clip]:
+    """The clips of a dataset's folder in any format; what in it is no clip is counted."""
+    reading = read_corpus(folder)
+    if reading.findings:
+        told = f"{len(reading.findings)} things in it are no clips, such as: {reading.findings[0].sentence}"
+        typer.echo(f"{folder}: {told}", err=True)
+    return reading.clips
 
 
 def _show(evaluations: Sequence[Evaluation], before: Sequence[Evaluation], precision: str, console: Console) -> None:

@@ -88,6 +88,19 @@ def test_the_command_prints_the_decoders_side_by_side_and_the_worst(capsys, tiny
     assert out.index("true   turn it off") < out.index("heard  no") < out.index("true   yes")
 
 
+def test_a_folder_of_recordings_and_texts_is_measured_as_it_would_be_learned_from(capsys, tiny_bundle, tmp_path):
+    (tmp_path / "clips").mkdir()
+    for name, words in (("a", ("yes",)), ("b", ("stop", "light"))):
+        write_flac(tmp_path / "clips" / f"{name}.flac", spoken(*words))
+        (tmp_path / "clips" / f"{name}.txt").write_text(" ".join(words), encoding="utf-8")
+    write_flac(tmp_path / "clips" / "untold.flac", spoken("no"))
+    code, out, err = run(capsys, tiny_bundle, f"{tmp_path}/clips", "--decoder", "greedy")
+    assert code == 0
+    assert "clips: 1 things in it are no clips, such as: " in err
+    (row,) = [line for line in out.splitlines() if "greedy" in line and "│" in line]
+    assert [cell.strip() for cell in row.split("│")[1:3]] == ["clips", "2"]
+
+
 def test_the_figures_go_to_a_json_file(capsys, tiny_bundle, corpus, tmp_path):
     target = tmp_path / "figures.json"
     words = [tiny_bundle, corpus[0], "--split", "test", "--decoder", "greedy", "--json", target]

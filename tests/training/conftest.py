@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stt_server.cli import ONE_BLAS_THREAD, main
+from stt_server.cli import ONE_BLAS_THREAD
+from tests.commands import typed as commands
 from tests.training.exported import deepspeech  # noqa: F401  a fixture for every test of the trainer
 
 
@@ -29,9 +30,7 @@ def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     for name, value in (("EARLOOP_CORPORA", ""), ("COLUMNS", "150"), ONE_BLAS_THREAD):
         monkeypatch.setenv(name, value)
 
-    def typed_in(*words: object) -> Typed:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        return Typed(int(ended.value.code or 0), *capsys.readouterr())
+    def typed_in(family: str, *words: object) -> Typed:
+        return Typed(*commands.run(capsys, *words, family=family))
 
     return typed_in

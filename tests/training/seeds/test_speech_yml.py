@@ -26,6 +26,7 @@ QUICK = {
     "schedule.epochs": 4,
     "schedule.batch_s": 12,
     "schedule.validate_epochs": 2,
+    "schedule.workers": 0,
     "lm.spoken_forms": 300,
     "report.noise_minutes": 0.1,
 }

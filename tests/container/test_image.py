@@ -126,7 +126,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("tree")
     for name in run("git", "ls-files").splitlines():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
+        shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
     project = Project(folder, f"earloop-test-{secrets.token_hex(4)}")
     project.compose("build", within_s=BUILD_S)
     yield project

@@ -61,7 +61,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     for name in run("git", "ls-files").splitlines():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
     project = Project(folder, f"earloop-train-{secrets.token_hex(4)}")
     images = [f"{project.name}-{service}" for service in ("server", "trainer")]
     try:

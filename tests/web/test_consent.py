@@ -5,12 +5,15 @@ import csv
 import io
 import zipfile
 
+import aiohttp
 import pytest
 
+from stt_server.errors import Unavailable
 from stt_server.speech.files import read_audio
 from stt_server.store import clips, consents, people
 from stt_server.store.consents import Way
 from stt_server.store.database import Database
+from stt_server.store.objects import FolderObjects
 from stt_server.store.rights import Purpose, Scope
 from stt_server.store.ring import now
 from tests.store.giving import counts, publish
@@ -184,6 +187,29 @@ async def test_the_take_out_has_every_clip_a_manifest_and_the_words(server: Serv
         assert row["hypothesis"] == mine[row["id"]]["hypothesis"]
         assert len(read_audio(file.read(row["file"]))) / 16_000 == pytest.approx(float(row["duration_s"]), abs=0.01)
     assert "withdraw with one button" in file.read("consent.txt").decode()
+
+
+async def test_a_take_out_that_breaks_off_is_no_whole_file_to_who_reads_it(server: Server, http, monkeypatch, caplog):
+    who = await newcomer(server, http, "training")
+    for seed in (27, 28):
+        await stt(server, http, who, utterance(seed))
+    await has_clips(server, http, who, 2)
+    whole, asked = FolderObjects.get, []
+
+    def get(objects: FolderObjects, key: str) -> bytes:
+        asked.append(key)
+        if len(asked) > 1:
+            raise Unavailable("the store is away")
+        return whole(objects, key)
+
+    monkeypatch.setattr(FolderObjects, "get", get)
+    async with http.get(f"{server.url}/v1/consent/takeout", headers=who) as answer:
+        assert answer.status == 200
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()
+    assert "download_cut" in caplog.text
+    monkeypatch.undo()
+    assert len(await clips_of(server, http, who)) == 2
 
 
 async def test_a_single_clip_can_be_deleted_by_whose_it_is_and_by_nobody_else(server: Server, http):

@@ -217,15 +217,14 @@ def test_wyoming_which_asks_for_no_key_opens_in_the_container_only_when_it_is_to
     assert not any("WYOMING" in name for name in FINAL.environment())
 
 
-def test_as_many_uploads_as_are_taken_at_once_fit_where_they_are_kept():
+def test_neither_as_many_uploads_as_are_taken_at_once_nor_temporary_files_fill_half_of_the_memory():
     (mount,) = SERVER["tmpfs"]
     path, options = mount.split(":")
     settings = Settings.model_fields
     uploads = settings["max_uploads"].default * settings["max_body_mb"].default * MB
     room = size(found(r"size=(\w+)", options)[1])
     assert path == "/tmp"
-    assert uploads < room
-    assert 2 * room <= size(SERVER["mem_limit"])  # what lies there counts
+    assert 2 * max(uploads, room) <= size(SERVER["mem_limit"])  # what lies there counts, too
 
 
 def test_the_engine_waits_longer_than_a_drain_takes():

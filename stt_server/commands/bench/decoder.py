@@ -235,4 +235,4 @@ def _line(row: Row, slow: Row | None) -> str:
 def _wish_line(wished: Wished) -> str:
     costs = ", ".join(f"{ratio:.2f} × ({name})" for name, ratio in wished.ratios.items())
     search = f"; the search takes as long as without {costs}" if costs else ""
-    return f"{wished.what} are ready in {wished.ready_ms:g} ms{search}"
+    return f"{wished.what}: ready in {wished.ready_ms:g} ms{search}"

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 LOOK_S: Final = 0.25
 GRACE_S: Final = 30.0
 CLOSE_S: Final = 2.0
-HANDSHAKE_S: Final = 10.0
+HANDSHAKE_S: Final = 10.0  # of TLS
+SHUTDOWN_S: Final = 10.0  # the same
 BACKLOG: Final = 128
 FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nX-Earloop-Error: busy: too many connections; try again\r\n"
@@ -113,7 +114,9 @@ class Connections:
 
     def _fault(self, seen: _Seen, transport: asyncio.Transport, now: float) -> str:
         """Why the connection must go; empty while it may stay."""
-        settings, unread = self._settings, transport.get_write_buffer_size()
+        settings, unread = self._settings, _unread(transport)
+        if unread is None:
+            return ""
         if not unread or unread != seen.unread:
             seen.unread, seen.unread_since = unread, now
         if not seen.asked and now - seen.since > settings.idle_timeout_s:
@@ -123,6 +126,17 @@ class Connections:
         if seen.busy_since is not None and now - seen.busy_since > settings.max_session_s + GRACE_S:
             return "the request did not end"
         return ""
+
+
+def _unread(transport: asyncio.Transport) -> int | None:
+    """Bytes of answers that were not taken; None of a connection that goes by itself, within `SHUTDOWN_S`.
+
+    A TLS transport of asyncio that was closed twice, as aiohttp does, knows its connection no more.
+    """
+    try:
+        return transport.get_write_buffer_size()
+    except AttributeError:
+        return None
 
 
 class _Refusal(asyncio.Protocol):
@@ -161,5 +175,6 @@ class Site(web.BaseSite):
             self._port,
             ssl=self._ssl_context,
             ssl_handshake_timeout=HANDSHAKE_S if self._ssl_context else None,
+            ssl_shutdown_timeout=SHUTDOWN_S if self._ssl_context else None,
             backlog=BACKLOG,
         )

@@ -1,19 +1,26 @@
 """TLS with a real certificate, made by openssl for this test."""
 
+import asyncio
 import os
 import shutil
 import signal
 import ssl
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from stt_server.client import connect
 from stt_server.errors import BadOption, Unauthorized, Unavailable
 from stt_server.messages import Final
-from tests.web.conftest import SPEECH, Start, finals, said, until
+from stt_server.metrics import Metrics
+from stt_server.settings import load_settings
+from stt_server.web import connections
+from stt_server.web.tls import certificate_of
+from tests.web.conftest import PATIENCE_S, SPEECH, Start, finals, said, until
 from tests.web.keys import make_key
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl (apt-get install openssl)")
@@ -57,6 +64,43 @@ async def test_our_own_client_streams_over_it_with_its_key(start: Start, tmp_pat
         await connect(server.url, key=key[:-1], tls=files["tls_certificate"])
     with pytest.raises(Unavailable, match="no certificate to trust"):
         await connect(server.url, key=key)
+
+
+async def test_who_asks_nothing_is_cut_over_tls_too_whatever_became_of_other_connections(tmp_path):
+    """A transport of asyncio's TLS that was closed twice cannot be asked what is unread; aiohttp closes some twice."""
+    files, closed = make(tmp_path), asyncio.Event()
+
+    async def close_twice(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.close()
+        request.transport.close()
+        closed.set()
+        return web.Response()
+
+    settings = load_settings(idle_timeout_s=1.0, **files)
+    all_of_them = connections.Connections(settings, Metrics())
+    app = web.Application(middlewares=[all_of_them.note])
+    app.router.add_get("/", close_twice)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    server, certificate = runner.server, certificate_of(settings)
+    assert server is not None
+    assert certificate is not None
+    site = connections.Site(runner, "127.0.0.1", 0, all_of_them.of(server), certificate.context)
+    await site.start()
+    async with asyncio.timeout(PATIENCE_S), all_of_them.watched(server):
+        address = runner.addresses[0]
+        _, leaving = await asyncio.open_connection(*address, ssl=trusting(files))
+        assert isinstance(leaving.transport, asyncio.Transport)
+        leaving.transport.pause_reading()  # so that it does not answer the goodbye, and the server's end stays
+        leaving.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await closed.wait()
+        silent, writer = await asyncio.open_connection(*address, ssl=trusting(files))
+        with suppress(ConnectionError):
+            assert await silent.read() == b""
+        for each in (leaving, writer):
+            each.transport.abort()
+    await runner.cleanup()
 
 
 async def pieces():

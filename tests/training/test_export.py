@@ -87,7 +87,8 @@ def test_int8_gives_hardly_any_probability_to_other_labels(of_each_architecture:
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_graph_tells_no_place_on_the_machine_that_exported_it(of_each_architecture: Exported, precision: str) -> None:
     written = getattr(of_each_architecture, precision).read_bytes()
-    for told in (b".py", b"File ", *(str(path).encode() for path in (Path.cwd(), Path.home(), Path(sys.prefix)))):
+    places = [path for path in (Path.cwd(), Path.home(), Path(sys.prefix)) if len(path.parts) > 1]  # at home in /, too
+    for told in (b".py", b"File ", *(str(path).encode() for path in places)):
         assert told not in written, told
 
 

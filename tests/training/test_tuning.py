@@ -94,11 +94,11 @@ def test_a_tuned_bundle_says_what_it_came_from_and_recognises(tuned: Path, tiny_
 @pytest.mark.slow
 def test_a_bundle_tells_nothing_of_the_file_system_it_was_made_on(tuned: Path, tiny_bundle: Path) -> None:
     """Its lists, the bundle it began from, cache and home were all named by their whole paths."""
-    places = [str(place).encode() for place in (tuned.parent, tiny_bundle, Path.home(), Path.cwd())]
+    places = [tuned.parent, tiny_bundle, *(place for place in (Path.home(), Path.cwd()) if len(place.parts) > 1)]
     for path in (tuned / "bundle").rglob("*"):
         if path.is_file():
             content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            assert not [place for place in places if place in content], path.name
+            assert not [place for place in places if str(place).encode() in content], path.name
 
 
 @pytest.mark.slow

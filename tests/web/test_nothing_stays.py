@@ -46,12 +46,12 @@ async def fill_pools(server):
     await asyncio.gather(*(server.services.store.run(_hold, together) for _ in range(THREADS)))
     workers = min(32, (os.cpu_count() or 1) + 4)  # of the event loop's own pool
     all_there = threading.Barrier(workers)
-    await asyncio.gather(*(asyncio.to_thread(all_there.wait, 10) for _ in range(workers)))
+    await asyncio.gather(*(asyncio.to_thread(all_there.wait, PATIENCE_S) for _ in range(workers)))
 
 
 def _hold(database, together):
     with database.read():
-        together.wait(10)
+        together.wait(PATIENCE_S)
 
 
 async def visit_all(server, streams):

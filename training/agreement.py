@@ -14,6 +14,7 @@ import numpy as np
 
 from stt_server.errors import Internal
 from stt_server.speech.acoustic import AcousticModel
+from stt_server.speech.decoder.greedy import GreedyDecoder
 from stt_server.speech.files import read_audio
 from training.batches import frames_of
 from training.export import PARITY, both_ways
@@ -60,7 +61,7 @@ def check_texts(
 
 
 def greedy(logprobs_TV: NDArray[np.float32], alphabet: Alphabet) -> str:
-    """The likeliest label of every frame, repetitions and blanks taken out."""
-    best = logprobs_TV.argmax(-1)
-    changed = np.concatenate([[True], best[1:] != best[:-1]])
-    return " ".join(alphabet.decode(best[changed].tolist()).split())
+    """The text of the likeliest labels, by the decoder that serves it."""
+    decoding = GreedyDecoder(alphabet).open()
+    decoding.step(logprobs_TV)
+    return decoding.final().text

@@ -11,7 +11,6 @@ of over 1e-3 in any log-probability is refused. A checkpoint gives its averaged 
 from __future__ import annotations
 
 import difflib
-import hashlib
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,7 +21,7 @@ import torch
 
 from stt_server.errors import BadBundle, BadOption
 from stt_server.speech.alphabet import BLANK
-from stt_server.speech.bundle import find_bundle, load_bundle
+from stt_server.speech.bundle import find_bundle, load_bundle, sha256
 from stt_server.speech.features import FeatureRecipe
 from training import checkpoints
 from training.architectures import RENAMED, build, describe
@@ -73,9 +72,7 @@ def _from_checkpoint(name: str) -> Base:
     model.load_state_dict(kept.averaged)
     if kept.features:
         _check_features(name, FeatureRecipe(**kept.features))
-    with Path(name).open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Base(name, model, kept.letters, sha256=sha256)
+    return Base(name, model, kept.letters, sha256=sha256(Path(name)))
 
 
 def _from_bundle(name: str) -> Base:
